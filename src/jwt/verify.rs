@@ -1,0 +1,224 @@
+//! What a resource server does with an access token: RFC 9068 §4, RFC 7515 §5.2, RFC 8725.
+//!
+//! Strict by design: one algorithm per key, `typ` must be `at+jwt`, base64url must be canonical, signatures are
+//! checked by `verify_strict`. Nothing in a token's header is ever used as the source of a key.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::{Signature, VerifyingKey};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::clock::UnixTime;
+
+/// The longest token that is looked at, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// A key of the published set.
+#[derive(Clone, Debug)]
+pub struct PublicKey {
+    /// RFC 7638 thumbprint, as in `kid`.
+    pub kid: Box<str>,
+    key: VerifyingKey,
+}
+
+impl PublicKey {
+    /// # Errors
+    /// When the bytes are no point of the curve, or one of small order.
+    pub fn from_ed25519(kid: &str, bytes: &[u8; 32]) -> Result<Self, VerifyError> {
+        let key = VerifyingKey::from_bytes(bytes).map_err(|_| VerifyError::UnusableKey)?;
+        if key.is_weak() {
+            return Err(VerifyError::UnusableKey);
+        }
+        Ok(Self { kid: kid.into(), key })
+    }
+
+    /// The usable Ed25519 keys of a JWKS document (RFC 7517 §5); keys of other kinds are skipped.
+    ///
+    /// # Errors
+    /// When the document is no JWKS or a key of ours is broken.
+    pub fn from_jwks(document: &[u8]) -> Result<Vec<Self>, VerifyError> {
+        let set: JwkSet = serde_json::from_slice(document).map_err(|_| VerifyError::UnusableKey)?;
+        let ours = set.keys.into_iter().filter(|jwk| jwk.kty == "OKP" && jwk.crv.as_deref() == Some("Ed25519"));
+        ours.map(|jwk| {
+            let x = jwk.x.and_then(|x| decode(&x).ok()).and_then(|x| <[u8; 32]>::try_from(x).ok());
+            Self::from_ed25519(&jwk.kid, &x.ok_or(VerifyError::UnusableKey)?)
+        })
+        .collect()
+    }
+}
+
+#[derive(Deserialize)]
+struct JwkSet {
+    keys: Vec<Jwk>,
+}
+
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    #[serde(default)]
+    kid: String,
+    crv: Option<String>,
+    x: Option<String>,
+}
+
+/// Why a token is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyError {
+    /// Not three canonical base64url segments of JSON objects.
+    Malformed,
+    /// A header other than `typ` `at+jwt` with the algorithm of its key, or with `crit`.
+    WrongHeader,
+    /// `kid` names no published key.
+    UnknownKey,
+    /// The signature does not match.
+    BadSignature,
+    /// Another issuer.
+    WrongIssuer,
+    /// For another resource server.
+    WrongAudience,
+    /// At or after `exp`.
+    Expired,
+    /// `iat` lies in the future by more than the leeway.
+    NotYetValid,
+    /// A published key that cannot be used.
+    UnusableKey,
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "not a signed JWT",
+            Self::WrongHeader => "not an access token: its header must say typ at+jwt and alg EdDSA",
+            Self::UnknownKey => "signed by a key that the issuer does not publish",
+            Self::BadSignature => "the signature does not match",
+            Self::WrongIssuer => "issued by another issuer",
+            Self::WrongAudience => "meant for another audience",
+            Self::Expired => "expired",
+            Self::NotYetValid => "issued in the future",
+            Self::UnusableKey => "the key set cannot be used",
+        })
+    }
+}
+
+impl std::error::Error for VerifyError {}
+
+/// What the verifier insists on.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// `iss`, byte for byte.
+    pub issuer: &'a str,
+    /// The verifier's own identifier; must be in `aud`. `None` for tools that only show a token.
+    pub audience: Option<&'a str>,
+    /// Now, at the verifier.
+    pub now: UnixTime,
+    /// How far the clocks may differ.
+    pub leeway: Duration,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    typ: Option<String>,
+    kid: Option<String>,
+    crit: Option<Value>,
+}
+
+/// The claims of a verified access token.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AccessToken {
+    /// The issuer.
+    pub iss: String,
+    /// The client, as the subject.
+    pub sub: String,
+    /// The client.
+    pub client_id: String,
+    /// The resource servers it is for.
+    pub aud: OneOrMany,
+    /// The granted scope.
+    #[serde(default)]
+    pub scope: String,
+    /// When it was issued.
+    pub iat: UnixTime,
+    /// From when on it is no longer valid.
+    pub exp: UnixTime,
+    /// Its unique id.
+    pub jti: String,
+}
+
+/// `aud` of RFC 7519 §4.1.3: a string or an array of strings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// A single audience.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    /// True when `audience` is one of them, compared exactly.
+    #[must_use]
+    pub fn contains(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Many(many) => many.iter().any(|one| one == audience),
+        }
+    }
+}
+
+/// Checks form, header, signature and claims, in this order.
+///
+/// # Errors
+/// The first check that fails.
+pub fn verify(token: &str, keys: &[PublicKey], expected: &Expected<'_>) -> Result<AccessToken, VerifyError> {
+    let (signed, header, payload, signature) = split(token)?;
+    let header: Header = serde_json::from_slice(&header).map_err(|_| VerifyError::Malformed)?;
+    let typ = header.typ.as_deref().unwrap_or_default();
+    let is_access_token = typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt");
+    if !is_access_token || !matches!(header.alg.as_str(), "EdDSA" | "Ed25519") || header.crit.is_some() {
+        return Err(VerifyError::WrongHeader);
+    }
+    let kid = header.kid.as_deref().unwrap_or_default();
+    let key = keys.iter().find(|key| *key.kid == *kid).ok_or(VerifyError::UnknownKey)?;
+    let signature = Signature::from_slice(&signature).map_err(|_| VerifyError::BadSignature)?;
+    key.key.verify_strict(signed.as_bytes(), &signature).map_err(|_| VerifyError::BadSignature)?;
+    let claims: AccessToken = serde_json::from_slice(&payload).map_err(|_| VerifyError::Malformed)?;
+    check_claims(&claims, expected)?;
+    Ok(claims)
+}
+
+fn check_claims(claims: &AccessToken, expected: &Expected<'_>) -> Result<(), VerifyError> {
+    if claims.iss != expected.issuer {
+        return Err(VerifyError::WrongIssuer);
+    }
+    if expected.audience.is_some_and(|audience| !claims.aud.contains(audience)) {
+        return Err(VerifyError::WrongAudience);
+    }
+    if expected.now >= claims.exp.plus(expected.leeway) {
+        return Err(VerifyError::Expired);
+    }
+    if claims.iat > expected.now.plus(expected.leeway) {
+        return Err(VerifyError::NotYetValid);
+    }
+    Ok(())
+}
+
+/// The signed text and the three decoded segments.
+#[allow(clippy::type_complexity, reason = "used once, right above")]
+fn split(token: &str) -> Result<(&str, Vec<u8>, Vec<u8>, Vec<u8>), VerifyError> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(VerifyError::Malformed);
+    }
+    let (signed, signature) = token.rsplit_once('.').ok_or(VerifyError::Malformed)?;
+    let (header, payload) = signed.split_once('.').ok_or(VerifyError::Malformed)?;
+    Ok((signed, decode(header)?, decode(payload)?, decode(signature)?))
+}
+
+/// Canonical base64url: no padding, no stray bits (RFC 4648 §3.5).
+fn decode(segment: &str) -> Result<Vec<u8>, VerifyError> {
+    URL_SAFE_NO_PAD.decode(segment).map_err(|_| VerifyError::Malformed)
+}

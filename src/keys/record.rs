@@ -1,0 +1,86 @@
+//! What the store keeps of a signing key: its public part, its encrypted private part and its four instants.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixTime;
+
+/// The name of a key: its RFC 7638 thumbprint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Kid(pub(super) Box<str>);
+
+impl Kid {
+    /// The thumbprint as on the wire.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Kid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A signing key as stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// The thumbprint of the public key.
+    pub kid: Kid,
+    /// The signature algorithm, as in the header of a token.
+    pub alg: Box<str>,
+    /// The public key in base64url (`x` of RFC 8037).
+    pub public: Box<str>,
+    /// The private key, encrypted under the master key and bound to `kid`.
+    pub sealed: Box<str>,
+    /// From when on it stands in the JWKS.
+    pub published_at: UnixTime,
+    /// From when on it signs.
+    pub activated_at: UnixTime,
+    /// From when on it no longer signs, since a newer one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_at: Option<UnixTime>,
+    /// From when on it is gone from the JWKS, its last token having expired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_at: Option<UnixTime>,
+}
+
+/// What can be wrong with keys. None of the texts holds any part of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// The master key file holds something else.
+    MalformedMasterKey,
+    /// The cipher refused to encrypt.
+    CannotSeal,
+    /// A stored key cannot be decrypted.
+    CannotOpen,
+    /// The public part of a stored key does not belong to its private part or its `kid`.
+    Mismatch,
+    /// An algorithm that this build does not know.
+    UnknownAlgorithm,
+    /// A rotation is under way: a published key waits for its activation.
+    RotationUnderWay,
+    /// No key is there to be rotated.
+    NoKey,
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MalformedMasterKey => "the master key is not 32 bytes in base64url: restore the file from its backup",
+            Self::CannotSeal => "a signing key could not be encrypted",
+            Self::CannotOpen => {
+                "a signing key cannot be decrypted: the master key is not the one that the store was made with, or the store is damaged"
+            }
+            Self::Mismatch => "a stored signing key does not match its public part or its kid: the store is damaged",
+            Self::UnknownAlgorithm => "a stored signing key has an algorithm that this version does not know",
+            Self::RotationUnderWay => "a rotation is under way: wait until the published key is active, see 'jeton key list'",
+            Self::NoKey => "the store has no signing key: start the server once to make the first",
+        })
+    }
+}
+
+impl std::error::Error for KeyError {}

@@ -1,0 +1,248 @@
+//! A registered client (RFC 6749 §2): who it is, what it may ask for, and the two questions a token request
+//! puts to it: authenticate (who) and authorize (what).
+//!
+//! Leaves hashing to `secret`, storage to `store`. Invariants: ids are made by the server from
+//! `[A-Za-z0-9_-]` (so none can be taken for a user's `sub`, RFC 9700 §4.15) and compared byte for byte.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::audience::{Audience, MAX_RESOURCES};
+use super::error::{ErrorCode, OAuthError};
+use super::grant::Grant;
+use super::request::TokenRequest;
+use super::scope::Scope;
+use super::secret::SecretHash;
+use crate::clock::UnixTime;
+
+/// The longest client id that a request may carry, in bytes.
+pub const MAX_CLIENT_ID_BYTES: usize = 128;
+/// The most secrets that one client holds at a time.
+pub const MAX_SECRETS: usize = 16;
+
+/// Why a text is no id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MalformedId;
+
+impl fmt::Display for MalformedId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id has 1 to 128 characters from A-Z a-z 0-9 _ - . ~")
+    }
+}
+
+impl std::error::Error for MalformedId {}
+
+/// The identifier of a client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ClientId(Arc<str>);
+
+impl ClientId {
+    /// # Errors
+    /// When the text is empty, too long or not from the unreserved characters of RFC 3986.
+    pub fn parse(text: &str) -> Result<Self, MalformedId> {
+        let sound = (1..=MAX_CLIENT_ID_BYTES).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'~'));
+        if sound { Ok(Self(text.into())) } else { Err(MalformedId) }
+    }
+
+    /// The id that encodes these 128 random bits.
+    #[must_use]
+    pub fn from_random(bits: [u8; 16]) -> Self {
+        Self(format!("c_{}", URL_SAFE_NO_PAD.encode(bits)).into())
+    }
+
+    /// The id as on the wire.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Lets maps keyed by id be asked with the text of a request.
+impl std::borrow::Borrow<str> for ClientId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::str::FromStr for ClientId {
+    type Err = MalformedId;
+
+    fn from_str(text: &str) -> Result<Self, MalformedId> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for ClientId {
+    type Error = MalformedId;
+
+    fn try_from(text: String) -> Result<Self, MalformedId> {
+        Self::parse(&text)
+    }
+}
+
+impl From<ClientId> for String {
+    fn from(id: ClientId) -> Self {
+        id.0.as_ref().into()
+    }
+}
+
+/// The name of one secret among those of a client; not a secret itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretId(Box<str>);
+
+impl SecretId {
+    /// The id that encodes these 48 random bits.
+    #[must_use]
+    pub fn from_random(bits: [u8; 6]) -> Self {
+        Self(format!("s_{}", URL_SAFE_NO_PAD.encode(bits)).into())
+    }
+
+    /// The id as printed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SecretId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One of the secrets by which a client may authenticate; several live side by side during a rotation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientSecret {
+    /// Names the secret in commands and lists.
+    pub id: SecretId,
+    /// What is kept of it.
+    pub hash: SecretHash,
+    /// When it was made.
+    pub created_at: UnixTime,
+    /// From this instant on it no longer authenticates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<UnixTime>,
+}
+
+impl ClientSecret {
+    fn is_live(&self, now: UnixTime) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+/// A registered client, as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// Made by the server; `client_id` and `sub` of every token.
+    pub id: ClientId,
+    /// What people call it.
+    pub name: Box<str>,
+    /// A disabled client cannot authenticate.
+    pub enabled: bool,
+    /// False for a client that only introspects: it authenticates, but gets no tokens.
+    pub may_request_tokens: bool,
+    /// Everything the client may ask for.
+    pub scope: Scope,
+    /// What it gets when it asks for nothing; all of `scope` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_scope: Option<Scope>,
+    /// The resource servers its tokens may be for; the server's default audience when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audience: Vec<Audience>,
+    /// Lifetime of its tokens in seconds; the server's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime_seconds: Option<u32>,
+    /// Its live and expired secrets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<ClientSecret>,
+    /// When it was registered.
+    pub created_at: UnixTime,
+    /// Counts the writes; a write names the revision it was made from.
+    #[serde(default)]
+    pub revision: u64,
+}
+
+impl Client {
+    /// Whether `presented` is the digest of a live secret of `client`. Takes the same steps for a client that does
+    /// not exist, so that the answer's time tells nothing.
+    #[must_use]
+    pub fn authenticate(client: Option<&Self>, presented: &SecretHash, now: UnixTime) -> bool {
+        let mut accepted = SecretHash::DECOY.matches(presented);
+        if let Some(client) = client {
+            for secret in &client.secrets {
+                accepted |= secret.hash.matches(presented) && secret.is_live(now);
+            }
+            accepted &= client.enabled;
+        }
+        accepted && client.is_some()
+    }
+
+    /// What the client gets for this request: grant type, scope and target, checked in this order.
+    ///
+    /// # Errors
+    /// `invalid_request` or `unsupported_grant_type`, `unauthorized_client`, `invalid_scope`, `invalid_target`.
+    pub fn authorize<'a>(&'a self, request: &TokenRequest<'_>) -> Result<Grant<'a>, OAuthError> {
+        request.check_grant_type()?;
+        if !self.may_request_tokens {
+            return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "this client may not request tokens"));
+        }
+        Ok(Grant { client: self, scope: self.narrow_scope(request)?, audience: self.narrow_audience(request)? })
+    }
+
+    /// The scope that is granted when none is asked for (RFC 6749 §3.3).
+    #[must_use]
+    pub fn granted_by_default(&self) -> &Scope {
+        self.default_scope.as_ref().unwrap_or(&self.scope)
+    }
+
+    /// The lifetime of this client's tokens.
+    #[must_use]
+    pub fn lifetime(&self, default: Duration) -> Duration {
+        self.lifetime_seconds.map_or(default, |seconds| Duration::from_secs(seconds.into()))
+    }
+
+    /// `None` when the default scope is granted as it is.
+    fn narrow_scope(&self, request: &TokenRequest<'_>) -> Result<Option<Scope>, OAuthError> {
+        let Some(asked) = request.scope() else { return Ok(None) };
+        if asked == self.granted_by_default().as_str() {
+            return Ok(None);
+        }
+        let refused = OAuthError::new(ErrorCode::InvalidScope, "scope is malformed or not allowed for this client");
+        let asked = Scope::parse(asked).map_err(|_| refused)?;
+        if asked.is_subset_of(&self.scope) { Ok(Some(asked)) } else { Err(refused) }
+    }
+
+    /// `None` when the token is for the client's whole audience.
+    fn narrow_audience(&self, request: &TokenRequest<'_>) -> Result<Option<Vec<&Audience>>, OAuthError> {
+        let asked = request.resources();
+        if asked.is_empty() {
+            return Ok(None);
+        }
+        let refused = OAuthError::new(ErrorCode::InvalidTarget, "resource is malformed or not allowed for this client");
+        if asked.len() > MAX_RESOURCES {
+            return Err(refused);
+        }
+        let mut granted = Vec::with_capacity(asked.len());
+        for resource in asked {
+            let held = self.audience.iter().find(|held| held.as_str() == resource.as_ref()).ok_or(refused)?;
+            if !granted.contains(&held) {
+                granted.push(held);
+            }
+        }
+        Ok(Some(granted))
+    }
+}

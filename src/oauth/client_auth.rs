@@ -1,0 +1,231 @@
+//! How a client proves who it is: Basic or the body, never both (RFC 6749 §2.3, §2.3.1).
+//!
+//! Leaves the check itself to [`super::Client::authenticate`]. Invariants: two mechanisms in one request are
+//! refused before anything is looked up; a presented secret never prints.
+//!
+//! Real clients disagree on whether the id and secret are form-encoded before they are put into Basic. Both
+//! readings are offered where they differ; the issuer accepts a request only when exactly one authenticates.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::client::MAX_CLIENT_ID_BYTES;
+use super::error::OAuthError;
+use super::form;
+
+/// The longest secret that is hashed, in bytes; a longer one is wrong.
+pub const MAX_SECRET_BYTES: usize = 1024;
+/// The longest `Authorization` value: both parts fully percent-encoded, in base64.
+const MAX_BASIC_BYTES: usize = (MAX_CLIENT_ID_BYTES + MAX_SECRET_BYTES + 1) * 3 * 4 / 3 + 16;
+
+/// An id and a secret, as they were presented.
+pub struct Presented<'a> {
+    /// The claimed client id; not yet known to be one.
+    pub id: Cow<'a, str>,
+    /// The claimed secret.
+    pub secret: Cow<'a, str>,
+}
+
+impl fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Presented(***)")
+    }
+}
+
+/// The bytes of a decoded Basic header, wiped when dropped. Lives beside the [`ClientAuth`] that borrows from it.
+#[derive(Default)]
+pub struct BasicText(Zeroizing<Vec<u8>>);
+
+impl BasicText {
+    /// Decodes the values of the `Authorization` header of one request; `None` when there is no such header.
+    ///
+    /// # Errors
+    /// `invalid_request` for two headers, `invalid_client` for another scheme or anything malformed.
+    pub fn decode<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> Result<Option<Self>, OAuthError> {
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(OAuthError::invalid_request("more than one Authorization header"));
+        }
+        let encoded = strip_scheme(value).filter(|encoded| encoded.len() <= MAX_BASIC_BYTES);
+        let encoded = encoded.ok_or(OAuthError::INVALID_CLIENT)?;
+        STANDARD.decode(encoded).map(|text| Some(Self(Zeroizing::new(text)))).map_err(|_| OAuthError::INVALID_CLIENT)
+    }
+
+    /// The id and the secret as sent, split at the first colon.
+    fn parts(&self) -> Option<(&[u8], &[u8])> {
+        let colon = self.0.iter().position(|&byte| byte == b':')?;
+        Some((self.0.get(..colon)?, self.0.get(colon + 1..)?))
+    }
+}
+
+/// What follows `Basic` and one or more spaces; the scheme's case does not matter (RFC 9110 §11.1).
+fn strip_scheme(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(5)?;
+    let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();
+    (scheme.eq_ignore_ascii_case(b"basic") && spaces > 0).then(|| rest.get(spaces..).unwrap_or_default())
+}
+
+/// What a client presented.
+#[derive(Debug)]
+pub enum ClientAuth<'a> {
+    /// `client_secret_basic`: the form-decoded reading, the raw reading, or both where they differ.
+    Basic {
+        /// As RFC 6749 §2.3.1 says: form-decoded after base64.
+        decoded: Option<Presented<'a>>,
+        /// As many clients do it: straight from base64.
+        raw: Option<Presented<'a>>,
+    },
+    /// `client_secret_post`.
+    Post(Presented<'a>),
+    /// Nothing that authenticates.
+    Missing,
+}
+
+impl<'a> ClientAuth<'a> {
+    /// Reads Basic in both ways; a reading whose parts no client of ours can have is left out.
+    ///
+    /// # Errors
+    /// `invalid_client` when neither reading is possible.
+    pub fn from_basic(text: &'a BasicText) -> Result<Self, OAuthError> {
+        let (id, secret) = text.parts().ok_or(OAuthError::INVALID_CLIENT)?;
+        let raw = presented(utf8(id), utf8(secret));
+        let differ = id.iter().chain(secret).any(|&byte| matches!(byte, b'%' | b'+'));
+        let decoded = if differ { presented(form::decode(id).ok(), form::decode(secret).ok()) } else { None };
+        if raw.is_none() && decoded.is_none() {
+            return Err(OAuthError::INVALID_CLIENT);
+        }
+        Ok(Self::Basic { decoded, raw })
+    }
+
+    /// Reads `client_id` and `client_secret` of the body.
+    ///
+    /// # Errors
+    /// `invalid_client` when they cannot be those of a client.
+    pub fn from_post(id: Cow<'a, str>, secret: Cow<'a, str>) -> Result<Self, OAuthError> {
+        presented(Some(id), Some(secret)).map(Self::Post).ok_or(OAuthError::INVALID_CLIENT)
+    }
+
+    /// The one or two pairs to try.
+    pub fn readings(&self) -> impl Iterator<Item = &Presented<'a>> {
+        let (first, second) = match self {
+            Self::Basic { decoded, raw } => (decoded.as_ref(), raw.as_ref()),
+            Self::Post(presented) => (Some(presented), None),
+            Self::Missing => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Option<Cow<'_, str>> {
+    std::str::from_utf8(bytes).ok().map(Cow::Borrowed)
+}
+
+/// Limits and alphabets of RFC 6749 appendix A.1 and A.2, before anything is hashed or looked up.
+fn presented<'a>(id: Option<Cow<'a, str>>, secret: Option<Cow<'a, str>>) -> Option<Presented<'a>> {
+    let (id, secret) = (id?, secret?);
+    let visible = |text: &str| text.bytes().all(|byte| matches!(byte, 0x20..=0x7E));
+    let sound = (1..=MAX_CLIENT_ID_BYTES).contains(&id.len())
+        && (1..=MAX_SECRET_BYTES).contains(&secret.len())
+        && visible(&id)
+        && visible(&secret);
+    sound.then_some(Presented { id, secret })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn basic(text: &str) -> Vec<u8> {
+        format!("Basic {}", STANDARD.encode(text)).into_bytes()
+    }
+
+    fn readings(header: &[u8]) -> Result<Vec<(String, String)>, OAuthError> {
+        let text = BasicText::decode([header].into_iter())?.unwrap();
+        let auth = ClientAuth::from_basic(&text)?;
+        Ok(auth.readings().map(|p| (p.id.to_string(), p.secret.to_string())).collect())
+    }
+
+    #[test]
+    fn reads_the_example_of_section_2_3_1() {
+        let header = b"Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW";
+        assert_eq!(readings(header).unwrap(), [("s6BhdRkqt3".into(), "gX1fBat3bV".into())]);
+    }
+
+    #[test]
+    fn t061_the_scheme_has_any_case_and_one_or_more_spaces() {
+        for scheme in ["bAsIc ", "BASIC   "] {
+            let header = format!("{scheme}czZCaGRSa3F0MzpnWDFmQmF0M2JW");
+            assert_eq!(readings(header.as_bytes()).unwrap().len(), 1);
+        }
+    }
+
+    #[test]
+    fn t062_offers_both_readings_where_they_differ() {
+        assert_eq!(
+            readings(&basic("a%3Ab:s+c")).unwrap(),
+            [("a:b".into(), "s c".into()), ("a%3Ab".into(), "s+c".into())]
+        );
+        assert_eq!(readings(&basic("a:b:c")).unwrap(), [("a".into(), "b:c".into())], "split at the first colon");
+        assert_eq!(readings(&basic("a:100%")).unwrap(), [("a".into(), "100%".into())], "only the raw reading exists");
+    }
+
+    #[test]
+    fn t064_t065_t066_t073_t087_refuses_what_no_client_can_have() {
+        let long_secret = basic(&format!("a:{}", "s".repeat(MAX_SECRET_BYTES + 1)));
+        let long_id = basic(&format!("{}:s", "a".repeat(MAX_CLIENT_ID_BYTES + 1)));
+        let headers: [&[u8]; 17] = [
+            b"Basic",
+            b"Basic ",
+            b"Basic !!!!",
+            b"Basic YTpi\n",
+            b"Basic YTpi=",
+            b"Basic YTo_Pz8_",
+            b"Basic YQ==",
+            b"Bearer YTpi",
+            b"",
+            b"Negotiate",
+            b"BasicYTpi",
+            &basic(":s"),
+            &basic("a:"),
+            &basic("a\u{0}:s"),
+            &basic("ä:s"),
+            &long_secret,
+            &long_id,
+        ];
+        for header in headers {
+            assert_eq!(readings(header), Err(OAuthError::INVALID_CLIENT), "{:?}", String::from_utf8_lossy(header));
+        }
+    }
+
+    #[test]
+    fn t074_refuses_two_authorization_headers() {
+        let (good, bad) = (basic("a:b"), b"Basic x".to_vec());
+        for pair in [[&good, &bad], [&bad, &good]] {
+            let refusal = BasicText::decode(pair.into_iter().map(Vec::as_slice)).err().unwrap();
+            assert_eq!(refusal.code().as_str(), "invalid_request");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parse_never_panics(header in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = readings(&header);
+            let _ = readings(&[b"Basic ", header.as_slice()].concat());
+        }
+
+        #[test]
+        fn parse_of_encode_is_the_same(id in "[ -~]{1,40}", secret in "[ -~]{1,40}") {
+            let mut text = String::new();
+            form::encode(&id, &mut text);
+            text.push(':');
+            form::encode(&secret, &mut text);
+            prop_assert!(readings(&basic(&text)).unwrap().contains(&(id, secret)));
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The protocol as types: what a client may ask, how it proves who it is, what it is granted.
+//!
+//! Pure: no I/O, no clock, no logging. Leaves bytes on sockets to `http`, decisions that need stored state to
+//! `issuer`. Every rule stands beside the section of the RFC it comes from: RFC 6749 (OAuth 2.0), RFC 8707
+//! (resource indicators), RFC 7617 (Basic).
+
+pub mod audience;
+pub mod client;
+pub mod client_auth;
+pub mod error;
+pub mod form;
+pub mod grant;
+pub mod request;
+pub mod response;
+pub mod scope;
+pub mod secret;
+
+pub use audience::{Audience, IssuerUrl};
+pub use client::{Client, ClientId, ClientSecret, SecretId};
+pub use client_auth::{ClientAuth, Presented};
+pub use error::{ErrorCode, OAuthError};
+pub use grant::Grant;
+pub use request::TokenRequest;
+pub use response::TokenResponse;
+pub use scope::{Scope, ScopeToken};
+pub use secret::{Secret, SecretHash, SecretHasher};

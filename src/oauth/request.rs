@@ -1,0 +1,228 @@
+//! A token request as the body says it (RFC 6749 §4.4.2, RFC 8707 §2).
+//!
+//! Reads every parameter once and refuses what is repeated, malformed or not supported; ignores unknown names
+//! (RFC 6749 §3.2). Grant type, scope and target are only judged once the client is known, by
+//! [`super::Client::authorize`], so that an unauthenticated caller learns nothing of them.
+
+use std::borrow::Cow;
+
+use super::client_auth::{BasicText, ClientAuth};
+use super::error::{ErrorCode, OAuthError};
+use super::form::{self, FormError};
+
+const GRANT_TYPE: &str = "client_credentials";
+
+/// A parsed token request; borrows from the body.
+#[derive(Debug)]
+pub struct TokenRequest<'a> {
+    auth: ClientAuth<'a>,
+    grant_type: Option<Cow<'a, str>>,
+    scope: Option<Cow<'a, str>>,
+    resources: Vec<Cow<'a, str>>,
+}
+
+/// The parameters that are read, before the client authentication is made of them.
+#[derive(Default)]
+struct Parameters<'a> {
+    grant_type: Parameter<'a>,
+    scope: Parameter<'a>,
+    audience: Parameter<'a>,
+    client_id: Parameter<'a>,
+    client_secret: Parameter<'a>,
+    client_assertion: Parameter<'a>,
+    client_assertion_type: Parameter<'a>,
+    authorization_details: Parameter<'a>,
+    resources: Vec<Cow<'a, str>>,
+}
+
+/// A parameter that may stand once. One with an empty value counts as left out, but not as free to be repeated.
+#[derive(Default)]
+struct Parameter<'a> {
+    seen: bool,
+    value: Option<Cow<'a, str>>,
+}
+
+impl<'a> Parameter<'a> {
+    fn set(&mut self, value: Cow<'a, str>) -> Result<(), OAuthError> {
+        if std::mem::replace(&mut self.seen, true) {
+            return Err(OAuthError::invalid_request("a parameter is repeated"));
+        }
+        self.value = Some(value).filter(|value| !value.is_empty());
+        Ok(())
+    }
+}
+
+impl<'a> TokenRequest<'a> {
+    /// Reads a form body and the decoded `Authorization` header.
+    ///
+    /// # Errors
+    /// `invalid_request` for a body that is no form, repeated or unsupported parameters and two mechanisms of
+    /// client authentication; `invalid_client` for an authentication that no client can have.
+    pub fn parse(body: &'a [u8], basic: Option<&'a BasicText>) -> Result<Self, OAuthError> {
+        let mut read = Parameters::default();
+        for pair in form::pairs(body) {
+            let (name, value) = pair.map_err(describe)?;
+            read.set(&name, value)?;
+        }
+        if read.authorization_details.seen {
+            return Err(OAuthError::invalid_request("authorization_details is not supported"));
+        }
+        let auth = read.client_auth(basic)?;
+        read.resources.extend(read.audience.value);
+        Ok(Self { auth, grant_type: read.grant_type.value, scope: read.scope.value, resources: read.resources })
+    }
+
+    /// How the client authenticates.
+    #[must_use]
+    pub const fn auth(&self) -> &ClientAuth<'a> {
+        &self.auth
+    }
+
+    /// The requested scope, not yet checked.
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+
+    /// The requested resources (`resource`, and `audience` as other servers call it), not yet checked.
+    #[must_use]
+    pub fn resources(&self) -> &[Cow<'a, str>] {
+        &self.resources
+    }
+
+    /// # Errors
+    /// `invalid_request` without a grant type, `unsupported_grant_type` for any but client credentials.
+    pub fn check_grant_type(&self) -> Result<(), OAuthError> {
+        match self.grant_type.as_deref() {
+            Some(GRANT_TYPE) => Ok(()),
+            Some(_) => Err(OAuthError::new(ErrorCode::UnsupportedGrantType, "grant_type must be client_credentials")),
+            None => Err(OAuthError::invalid_request("grant_type is missing")),
+        }
+    }
+}
+
+impl<'a> Parameters<'a> {
+    fn set(&mut self, name: &str, value: Cow<'a, str>) -> Result<(), OAuthError> {
+        let parameter = match name {
+            // Their own grammars refuse control characters, with their own codes.
+            "scope" => return self.scope.set(value),
+            "audience" => return self.audience.set(value),
+            "resource" => {
+                self.resources.extend(Some(value).filter(|value| !value.is_empty()));
+                return Ok(());
+            }
+            "grant_type" => &mut self.grant_type,
+            "client_id" => &mut self.client_id,
+            "client_secret" => &mut self.client_secret,
+            "client_assertion" => &mut self.client_assertion,
+            "client_assertion_type" => &mut self.client_assertion_type,
+            "authorization_details" => &mut self.authorization_details,
+            _ => return check_text(name).and_then(|()| check_text(&value)),
+        };
+        check_text(&value)?;
+        parameter.set(value)
+    }
+
+    /// Two mechanisms are refused before either is looked at (RFC 6749 §2.3).
+    fn client_auth(&mut self, basic: Option<&'a BasicText>) -> Result<ClientAuth<'a>, OAuthError> {
+        let assertion = self.client_assertion.value.is_some();
+        if assertion != self.client_assertion_type.value.is_some() {
+            return Err(OAuthError::invalid_request("client_assertion and client_assertion_type go together"));
+        }
+        let mechanisms = [basic.is_some(), self.client_secret.value.is_some(), assertion];
+        if mechanisms.into_iter().filter(|used| *used).count() > 1 {
+            return Err(OAuthError::invalid_request("more than one mechanism of client authentication"));
+        }
+        let (id, secret) = (self.client_id.value.take(), self.client_secret.value.take());
+        match (basic, id, secret) {
+            (Some(basic), id, _) => {
+                let auth = ClientAuth::from_basic(basic)?;
+                if id.is_some_and(|id| auth.readings().all(|reading| reading.id != id)) {
+                    return Err(OAuthError::invalid_request("client_id differs from the Authorization header"));
+                }
+                Ok(auth)
+            }
+            (None, Some(id), Some(secret)) => ClientAuth::from_post(id, secret),
+            // An assertion is a mechanism that no client can be registered for yet.
+            _ => Ok(ClientAuth::Missing),
+        }
+    }
+}
+
+fn check_text(value: &str) -> Result<(), OAuthError> {
+    if value.chars().any(char::is_control) {
+        return Err(OAuthError::invalid_request("a parameter has control characters"));
+    }
+    Ok(())
+}
+
+fn describe(error: FormError) -> OAuthError {
+    OAuthError::invalid_request(match error {
+        FormError::BadEscape => "the body has a broken percent escape",
+        FormError::NotUtf8 => "the body is not UTF-8",
+        FormError::TooMany => "the body has too many parameters",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn refusal(body: &str) -> &'static str {
+        TokenRequest::parse(body.as_bytes(), None).err().map_or("accepted", |error| error.code().as_str())
+    }
+
+    #[test]
+    fn t041_t042_t043_refuses_a_repeated_parameter_however_it_is_written() {
+        for body in [
+            "scope=a&scope=a",
+            "scope=a&scope=b",
+            "scope=&scope=a",
+            "grant_type=client_credentials&grant%5Ftype=client_credentials",
+            "client_id=a&client_id=a",
+            "client_secret=a&client_secret=",
+            "client_assertion=a&client_assertion=a",
+            "client_assertion_type=a&client_assertion_type=a",
+            "audience=a&audience=b",
+        ] {
+            assert_eq!(refusal(body), "invalid_request", "{body}");
+        }
+        assert_eq!(refusal("x=1&x=2&resource=a&resource=b"), "accepted", "unknown names and resource may repeat");
+    }
+
+    #[test]
+    fn t038_refuses_control_characters() {
+        for body in ["client_id=a%00", "client_secret=%0d%0a", "x=%1b", "%00=x", "grant_type=%c2%85"] {
+            assert_eq!(refusal(body), "invalid_request", "{body}");
+        }
+    }
+
+    #[test]
+    fn t040_an_empty_value_counts_as_left_out() {
+        let request = TokenRequest::parse(b"grant_type=&scope=&resource=&client_secret=", None).unwrap();
+        assert!(request.scope().is_none() && request.resources().is_empty());
+        assert_eq!(request.check_grant_type().unwrap_err().code(), ErrorCode::InvalidRequest);
+    }
+
+    #[test]
+    fn t077_t078_t101_refuses_two_mechanisms_and_half_of_one() {
+        let basic = BasicText::decode([b"Basic YTpi".as_slice()].into_iter()).unwrap();
+        for body in ["client_secret=b", "client_assertion=x&client_assertion_type=y", "client_id=c"] {
+            let refused = TokenRequest::parse(body.as_bytes(), basic.as_ref()).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::InvalidRequest, "{body}");
+        }
+        assert!(TokenRequest::parse(b"client_id=a", basic.as_ref()).is_ok());
+        assert_eq!(refusal("client_assertion=x"), "invalid_request");
+        assert_eq!(refusal("client_assertion_type=x"), "invalid_request");
+        assert_eq!(refusal("client_secret=b&client_assertion=x&client_assertion_type=y"), "invalid_request");
+    }
+
+    proptest! {
+        #[test]
+        fn parse_never_panics(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = TokenRequest::parse(&body, None);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The answer to a token request (RFC 6749 §5.1), written once into the buffer that is sent.
+
+use super::error::OAuthError;
+
+/// The JSON body of a granted request. It is begun before the token is known and finished behind it, so that the
+/// token is signed in place and never copied.
+#[derive(Debug)]
+pub struct TokenResponse {
+    body: Vec<u8>,
+}
+
+const OPEN: &[u8] = br#"{"access_token":""#;
+/// Room for everything but the token and the scope.
+const FRAME_BYTES: usize = 96;
+
+impl TokenResponse {
+    /// Begins a body with room for a token and a scope of these lengths.
+    #[must_use]
+    pub fn begin(token_bytes: usize, scope_bytes: usize) -> Self {
+        let mut body = Vec::with_capacity(token_bytes + scope_bytes + FRAME_BYTES);
+        body.extend_from_slice(OPEN);
+        Self { body }
+    }
+
+    /// Where the token is to be appended.
+    pub const fn token_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.body
+    }
+
+    /// Finishes the body. A scope needs no escaping (see [`super::Scope`]); an empty one is left out.
+    pub fn finish(&mut self, expires_in: u64, scope: &str) {
+        self.body.extend_from_slice(br#"","token_type":"Bearer","expires_in":"#);
+        push_decimal(&mut self.body, expires_in);
+        if !scope.is_empty() {
+            self.body.extend_from_slice(br#","scope":""#);
+            self.body.extend_from_slice(scope.as_bytes());
+            self.body.push(b'"');
+        }
+        self.body.push(b'}');
+    }
+
+    /// The finished bytes.
+    #[must_use]
+    pub fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+}
+
+/// The JSON body of a refusal (RFC 6749 §5.2). Codes and descriptions are constants that need no escaping.
+#[must_use]
+pub fn error_body(error: &OAuthError) -> String {
+    format!(r#"{{"error":"{}","error_description":"{}"}}"#, error.code().as_str(), error.description())
+}
+
+/// Appends `number` in decimal.
+pub fn push_decimal(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [0; 20];
+    let mut rest = number;
+    let mut used = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+        used += 1;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t200_the_answer_has_its_four_members_once() {
+        let mut response = TokenResponse::begin(3, 10);
+        response.token_mut().extend_from_slice(b"a.b");
+        response.finish(3600, "read write");
+        assert_eq!(
+            String::from_utf8(response.into_body()).unwrap(),
+            r#"{"access_token":"a.b","token_type":"Bearer","expires_in":3600,"scope":"read write"}"#
+        );
+    }
+
+    #[test]
+    fn writes_decimals() {
+        for number in [0, 9, 10, 3600, u64::MAX] {
+            let mut out = Vec::new();
+            push_decimal(&mut out, number);
+            assert_eq!(out, number.to_string().into_bytes());
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Client secrets: made by the server, shown once, kept as a keyed digest.
+//!
+//! A secret is `jtn_` + 256 random bits + a checksum, all from `[A-Za-z0-9_-]`, so that it means the same with and
+//! without form-encoding (RFC 6749 §2.3.1), scanners find leaked ones and typos are told from wrong ones.
+//! Invariants: a secret is never stored or printed by `Debug`; digests are compared in constant time. A random
+//! 256-bit secret needs no slow hash, so none stands on the token path.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize as _, Zeroizing};
+
+const PREFIX: &str = "jtn_";
+const RANDOM_CHARS: usize = 43;
+const CHECKSUM_CHARS: usize = 6;
+/// Length of every secret that the server makes.
+pub const SECRET_CHARS: usize = PREFIX.len() + RANDOM_CHARS + CHECKSUM_CHARS;
+
+/// A secret in clear: only between its making and its being shown.
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// The secret that encodes these 256 random bits.
+    #[must_use]
+    pub fn from_random(bits: [u8; 32]) -> Self {
+        let bits = Zeroizing::new(bits);
+        let mut text = Zeroizing::new(String::with_capacity(SECRET_CHARS));
+        text.push_str(PREFIX);
+        URL_SAFE_NO_PAD.encode_string(bits.as_slice(), &mut text);
+        let checksum = checksum(&text);
+        text.push_str(&checksum);
+        Self(text)
+    }
+
+    /// The text to hand to its owner; do not log it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// True when the text has the form and the checksum of a secret of ours. Says nothing about any client.
+    #[must_use]
+    pub fn is_well_formed(text: &str) -> bool {
+        let Some((body, sum)) = text.split_at_checked(PREFIX.len() + RANDOM_CHARS) else { return false };
+        body.starts_with(PREFIX) && sum == checksum(body)
+    }
+}
+
+fn checksum(body: &str) -> String {
+    let mut sum = URL_SAFE_NO_PAD.encode(Sha256::digest(body.as_bytes()));
+    sum.truncate(CHECKSUM_CHARS);
+    sum
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+/// What is stored of a secret: its HMAC-SHA-256.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SecretHash([u8; 32]);
+
+impl SecretHash {
+    /// A digest that no secret of a client has; stands in where there is nothing to compare with.
+    pub const DECOY: Self = Self([0; 32]);
+
+    /// Equality in constant time.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash(***)")
+    }
+}
+
+impl TryFrom<String> for SecretHash {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let mut digest = [0; 32];
+        match URL_SAFE_NO_PAD.decode_slice(text, &mut digest) {
+            Ok(32) => Ok(Self(digest)),
+            _ => Err("a secret hash is 32 bytes in base64url"),
+        }
+    }
+}
+
+impl From<SecretHash> for String {
+    fn from(hash: SecretHash) -> Self {
+        URL_SAFE_NO_PAD.encode(hash.0)
+    }
+}
+
+/// Computes [`SecretHash`]es under the server's key; the keyed state is made ready once.
+#[derive(Clone)]
+pub struct SecretHasher(Hmac<Sha256>);
+
+impl SecretHasher {
+    /// A hasher under `key`, which is derived from the master key.
+    #[must_use]
+    pub fn new(key: &[u8; 32]) -> Self {
+        // RFC 2104 §2: a key shorter than a block is padded with zeros.
+        let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
+        block.iter_mut().zip(key).for_each(|(padded, byte)| *padded = *byte);
+        let hasher = Self(<Hmac<Sha256> as KeyInit>::new(&block));
+        block.as_mut_slice().zeroize();
+        hasher
+    }
+
+    /// The digest of what was presented. Its cost depends on the length alone.
+    #[must_use]
+    pub fn hash(&self, presented: &str) -> SecretHash {
+        let mut mac = self.0.clone();
+        mac.update(presented.as_bytes());
+        SecretHash(mac.finalize().into_bytes().into())
+    }
+}
+
+impl fmt::Debug for SecretHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHasher(***)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_carries_its_checksum_and_needs_no_encoding() {
+        let secret = Secret::from_random([7; 32]);
+        assert_eq!(secret.expose().len(), SECRET_CHARS);
+        assert!(secret.expose().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'));
+        assert!(Secret::is_well_formed(secret.expose()));
+        assert!(!Secret::is_well_formed(&secret.expose().replacen("Bw", "Bx", 1)));
+        assert_eq!(format!("{secret:?}"), "Secret(***)");
+    }
+
+    #[test]
+    fn t072_only_the_same_text_has_the_same_hash() {
+        let hasher = SecretHasher::new(&[1; 32]);
+        let secret = Secret::from_random([7; 32]);
+        let stored = hasher.hash(secret.expose());
+        assert!(stored.matches(&hasher.hash(secret.expose())));
+        let long = "x".repeat(72);
+        for (left, right) in [
+            (secret.expose().to_owned(), secret.expose().to_lowercase()),
+            (secret.expose().to_owned(), format!("{} ", secret.expose())),
+            (secret.expose().to_owned(), format!("{}\0", secret.expose())),
+            (secret.expose().to_owned(), secret.expose()[1..].to_owned()),
+            (format!("{long}a"), format!("{long}b")),
+        ] {
+            assert!(!hasher.hash(&left).matches(&hasher.hash(&right)));
+        }
+        assert!(!stored.matches(&SecretHasher::new(&[2; 32]).hash(secret.expose())), "keyed");
+    }
+
+    #[test]
+    fn hmac_matches_rfc_4231_case_2_when_keyed_by_a_padded_block() {
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(b"Jefe");
+        let hash: String = SecretHasher::new(&key).hash("what do ya want for nothing?").into();
+        assert_eq!(
+            hash,
+            URL_SAFE_NO_PAD.encode([
+                0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e, 0x6a, 0x04, 0x24, 0x26, 0x08, 0x95, 0x75, 0xc7, 0x5a,
+                0x00, 0x3f, 0x08, 0x9d, 0x27, 0x39, 0x83, 0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43,
+            ])
+        );
+    }
+}

@@ -1,0 +1,1 @@
+//! What stands between the token path and a backend.

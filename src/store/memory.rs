@@ -1,0 +1,129 @@
+//! The store for tests and benches: everything in one locked map, gone with the process.
+//!
+//! It keeps the whole contract but durability.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{Change, Changes, Cursor, KeyRecords, Pending, Store, StoreError, StoreReport};
+use crate::oauth::{Client, ClientId};
+
+/// Version of the layout, for reports.
+const SCHEMA: u32 = 1;
+
+/// An empty store that forgets.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    clients: BTreeMap<ClientId, Client>,
+    keys: Option<KeyRecords>,
+    feed: Vec<Change>,
+}
+
+impl MemoryStore {
+    /// A panic elsewhere cannot leave the state half written: every write is its last step.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn ready<'a, T: Send + 'a>(result: Result<T, StoreError>) -> Pending<'a, T> {
+    Box::pin(std::future::ready(result))
+}
+
+impl State {
+    fn put_client(&mut self, mut client: Client) -> Result<u64, StoreError> {
+        if self.clients.get(&client.id).map_or(0, |held| held.revision) != client.revision {
+            return Err(StoreError::Conflict);
+        }
+        client.revision += 1;
+        let revision = client.revision;
+        self.feed.push(Change::Client(client.id.clone()));
+        self.clients.insert(client.id.clone(), client);
+        Ok(revision)
+    }
+
+    fn remove_client(&mut self, id: &ClientId, revision: u64) -> Result<(), StoreError> {
+        if self.clients.get(id).is_none_or(|held| held.revision != revision) {
+            return Err(StoreError::Conflict);
+        }
+        self.clients.remove(id);
+        self.feed.push(Change::Client(id.clone()));
+        Ok(())
+    }
+
+    fn put_keys(&mut self, mut records: KeyRecords) -> Result<u64, StoreError> {
+        if self.keys.as_ref().map_or(0, |held| held.revision) != records.revision {
+            return Err(StoreError::Conflict);
+        }
+        records.revision += 1;
+        let revision = records.revision;
+        self.keys = Some(records);
+        self.feed.push(Change::Keys);
+        Ok(revision)
+    }
+
+    fn changes_since(&self, cursor: Option<Cursor>) -> Changes {
+        let end = self.feed.len();
+        let from = cursor.map_or(end, |Cursor(from)| usize::try_from(from).unwrap_or(usize::MAX));
+        let entries = self.feed.get(from..);
+        Changes { cursor: Cursor(end as u64), gap: entries.is_none(), entries: entries.unwrap_or_default().to_vec() }
+    }
+}
+
+impl Store for MemoryStore {
+    fn backend(&self) -> &'static str {
+        "memory"
+    }
+
+    fn find_client<'a>(&'a self, id: &'a str) -> Pending<'a, Option<Client>> {
+        ready(Ok(self.state().clients.get(id).cloned()))
+    }
+
+    fn list_clients<'a>(&'a self, after: Option<&'a ClientId>, limit: usize) -> Pending<'a, Vec<Client>> {
+        let state = self.state();
+        let later = state.clients.values().filter(|client| after.is_none_or(|after| client.id > *after));
+        ready(Ok(later.take(limit).cloned().collect()))
+    }
+
+    fn put_client(&self, client: Client) -> Pending<'_, u64> {
+        ready(self.state().put_client(client))
+    }
+
+    fn remove_client<'a>(&'a self, id: &'a ClientId, revision: u64) -> Pending<'a, ()> {
+        ready(self.state().remove_client(id, revision))
+    }
+
+    fn find_keys(&self) -> Pending<'_, Option<KeyRecords>> {
+        ready(Ok(self.state().keys.clone()))
+    }
+
+    fn put_keys(&self, records: KeyRecords) -> Pending<'_, u64> {
+        ready(self.state().put_keys(records))
+    }
+
+    fn changes_since(&self, cursor: Option<Cursor>) -> Pending<'_, Changes> {
+        ready(Ok(self.state().changes_since(cursor)))
+    }
+
+    fn check(&self) -> Pending<'_, StoreReport> {
+        let state = self.state();
+        ready(Ok(StoreReport {
+            backend: self.backend(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            schema: SCHEMA,
+            clients: state.clients.len() as u64,
+            keys: state.keys.as_ref().map_or(0, |records| records.keys.len()) as u64,
+            problems: Vec::new(),
+        }))
+    }
+
+    fn backup<'a>(&'a self, _path: &'a Path) -> Pending<'a, ()> {
+        ready(Err(StoreError::Unusable("a memory store cannot be backed up".to_owned())))
+    }
+}

@@ -1,0 +1,176 @@
+//! What survives a restart: clients, signing keys, and the feed of their changes.
+//!
+//! [`Store`] is the contract, `memory` and `sqlite` keep it, `cache` stands between the token path and any of
+//! them. Leaves the meaning of what is stored to `oauth` and `keys`.
+//!
+//! # The contract
+//! Every backend passes the same suite (`tests/it/store_contract.rs`):
+//! - **Nothing acknowledged is lost.** A write that returned `Ok` is there after a crash of the process or machine.
+//! - **Compare and set.** A write names the revision it was made from; if another one came first, it changes
+//!   nothing and returns [`StoreError::Conflict`]. Revision 0 means "must not exist yet".
+//! - **All or nothing.** A write and its entry in the change feed are one transaction.
+//! - **The feed is complete.** [`Store::changes_since`] names everything that changed after a cursor, in order, or
+//!   says that it no longer can ([`Changes::gap`]), whoever wrote it.
+//! - **Reads see acknowledged writes.** After `Ok`, every later read of any process sees the write.
+//! - **Never a block.** No method blocks the calling thread; each answers or fails within the backend's deadline.
+//! - **Bytes are bytes.** Ids are compared exactly: no case folding, no trimming.
+
+pub mod cache;
+pub mod memory;
+pub mod sqlite;
+
+use std::fmt;
+use std::path::Path;
+use std::pin::Pin;
+
+use serde::Serialize;
+
+use crate::keys::{KeyRecord, MasterKeyCheck};
+use crate::oauth::{Client, ClientId};
+
+/// What a store method returns: a future that does not borrow the worker's runtime.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// All signing keys of a service and the check value of the master key that protects them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRecords {
+    /// Recognises the master key.
+    pub check: MasterKeyCheck,
+    /// Every key that was not purged, in no particular order.
+    pub keys: Vec<KeyRecord>,
+    /// Counts the writes.
+    pub revision: u64,
+}
+
+/// A position in the change feed; later positions are greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Cursor(pub u64);
+
+/// One entry of the change feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A client was registered, altered or removed.
+    Client(ClientId),
+    /// The signing keys changed.
+    Keys,
+}
+
+/// What changed after a cursor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// Where to go on from.
+    pub cursor: Cursor,
+    /// What changed, oldest first; empty when `gap` is set.
+    pub entries: Vec<Change>,
+    /// The feed no longer reaches back to the cursor: treat everything as changed.
+    pub gap: bool,
+}
+
+/// What `store check` prints.
+#[derive(Clone, Debug, Serialize)]
+pub struct StoreReport {
+    /// The backend's name.
+    pub backend: &'static str,
+    /// Version of the database program, such as SQLite's.
+    pub version: String,
+    /// Version of the layout of the data.
+    pub schema: u32,
+    /// Registered clients.
+    pub clients: u64,
+    /// Signing keys, removed ones included.
+    pub keys: u64,
+    /// What is wrong; empty when all is well.
+    pub problems: Vec<String>,
+}
+
+/// A place that keeps clients and keys. See the module for the contract.
+pub trait Store: Send + Sync + fmt::Debug + 'static {
+    /// The backend's name: the metric label, `memory` or `sqlite`.
+    fn backend(&self) -> &'static str;
+
+    /// The client of this id, as last acknowledged.
+    fn find_client<'a>(&'a self, id: &'a str) -> Pending<'a, Option<Client>>;
+
+    /// Up to `limit` clients whose ids come after `after`, in the order of their bytes.
+    fn list_clients<'a>(&'a self, after: Option<&'a ClientId>, limit: usize) -> Pending<'a, Vec<Client>>;
+
+    /// Writes a client made from `client.revision`; returns the new revision.
+    fn put_client(&self, client: Client) -> Pending<'_, u64>;
+
+    /// Removes a client, if it still has this revision.
+    fn remove_client<'a>(&'a self, id: &'a ClientId, revision: u64) -> Pending<'a, ()>;
+
+    /// The signing keys; `None` in a store that was never initialised.
+    fn find_keys(&self) -> Pending<'_, Option<KeyRecords>>;
+
+    /// Writes all signing keys, made from `records.revision`; 0 initialises the store. Returns the new revision.
+    fn put_keys(&self, records: KeyRecords) -> Pending<'_, u64>;
+
+    /// What changed after `cursor`; `None` asks only for the feed's end.
+    fn changes_since(&self, cursor: Option<Cursor>) -> Pending<'_, Changes>;
+
+    /// Looks the whole store over.
+    fn check(&self) -> Pending<'_, StoreReport>;
+
+    /// Writes a consistent copy to `path`, which must not exist yet.
+    fn backup<'a>(&'a self, path: &'a Path) -> Pending<'a, ()>;
+}
+
+/// Why a store did not do as asked; for the operator, never for a client.
+#[derive(Debug)]
+pub enum StoreError {
+    /// Another write came first.
+    Conflict,
+    /// Locked by another process for longer than the deadline.
+    Busy,
+    /// No room left on the disk.
+    Full,
+    /// Too many operations wait already.
+    Overloaded,
+    /// No answer within the deadline.
+    Deadline,
+    /// The disk or the operating system failed.
+    Io(String),
+    /// The data is damaged.
+    Corrupt(String),
+    /// The file is not a store of this version, or it changed under us.
+    Unusable(String),
+}
+
+impl StoreError {
+    /// Every label of [`StoreError::kind`].
+    pub const KINDS: [&'static str; 8] =
+        ["conflict", "busy", "full", "overloaded", "deadline", "io", "corrupt", "unusable"];
+
+    /// The metric label and log field.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Busy => "busy",
+            Self::Full => "full",
+            Self::Overloaded => "overloaded",
+            Self::Deadline => "deadline",
+            Self::Io(_) => "io",
+            Self::Corrupt(_) => "corrupt",
+            Self::Unusable(_) => "unusable",
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict => f.write_str("it was changed by someone else in the meantime: look again and repeat"),
+            Self::Busy => f.write_str("the store is locked by another process"),
+            Self::Full => f.write_str("the store's disk is full"),
+            Self::Overloaded => f.write_str("too many operations wait for the store"),
+            Self::Deadline => f.write_str("the store did not answer in time"),
+            Self::Io(cause) => write!(f, "the store's disk failed: {cause}"),
+            Self::Corrupt(cause) => write!(f, "the store is damaged: {cause}; restore it from a backup"),
+            Self::Unusable(cause) => f.write_str(cause),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
