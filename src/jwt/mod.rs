@@ -9,5 +9,5 @@ pub mod sign;
 pub mod verify;
 
 pub use claims::{ClaimPrefix, Stamp, TokenId};
-pub use sign::sign;
+pub use sign::{Unsigned, push_unsigned, sign};
 pub use verify::{AccessToken, Expected, PublicKey, VerifyError, verify};

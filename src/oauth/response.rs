@@ -2,7 +2,7 @@
 
 use super::error::OAuthError;
 
-/// The JSON body of a granted request. It is begun before the token is known and finished behind it, so that the
+/// The JSON body of a granted request. It is begun before the token is written and finished behind it, so that the
 /// token is signed in place and never copied.
 #[derive(Debug)]
 pub struct TokenResponse {
@@ -22,8 +22,8 @@ impl TokenResponse {
         Self { body }
     }
 
-    /// Where the token is to be appended.
-    pub const fn token_mut(&mut self) -> &mut Vec<u8> {
+    /// The body so far: where the token is appended, and later signed.
+    pub const fn body_mut(&mut self) -> &mut Vec<u8> {
         &mut self.body
     }
 
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn t200_the_answer_has_its_four_members_once() {
         let mut response = TokenResponse::begin(3, 10);
-        response.token_mut().extend_from_slice(b"a.b");
+        response.body_mut().extend_from_slice(b"a.b");
         response.finish(3600, "read write");
         assert_eq!(
             String::from_utf8(response.into_body()).unwrap(),

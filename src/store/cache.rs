@@ -1,1 +1,210 @@
-//! What stands between the token path and a backend.
+//! What stands between the token path and a backend: the clients that were asked for, ready to use.
+//!
+//! Hot reads take no lock and write no shared memory but the entry's own mark. A miss, and every refusal, reads
+//! the store through one flight per client, however many requests wait for it.
+//!
+//! Invariants:
+//! - Bounded: beyond the capacity, the entry that was not used for longest (by CLOCK) goes.
+//! - An absent client is never answered from memory: the store is asked, so that a client registered a moment ago
+//!   works, and an unknown id and a wrong secret cost the same. The failure limiter bounds how often.
+//! - What was read before a change never outlives it: [`ClientCache::forget`] also taints the flights under way.
+//! - While the store is gone, what is known is served for the outage grace, then nothing is.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OnceCell;
+
+use super::{Store, StoreError};
+use crate::jwt::ClaimPrefix;
+use crate::oauth::{Audience, Client, ClientId, IssuerUrl};
+
+/// A client and what is made ready of it for its tokens.
+#[derive(Debug)]
+pub struct CachedClient {
+    /// The client as stored.
+    pub client: Client,
+    /// The constant claims of a token with its default scope and whole audience.
+    pub claims: ClaimPrefix,
+    used: AtomicBool,
+}
+
+/// What the constant claims need besides the client.
+#[derive(Clone, Debug)]
+pub struct ClaimDefaults {
+    /// `iss`.
+    pub issuer: IssuerUrl,
+    /// `aud` for a client that has none of its own.
+    pub audience: Audience,
+}
+
+impl ClaimDefaults {
+    /// The claims of a token for `audience`, or for the client's whole audience when there is none.
+    #[must_use]
+    pub fn claims(&self, client: &Client) -> ClaimPrefix {
+        let scope = client.granted_by_default();
+        if client.audience.is_empty() {
+            return ClaimPrefix::encode(&self.issuer, &client.id, std::iter::once(&self.audience), scope);
+        }
+        ClaimPrefix::encode(&self.issuer, &client.id, client.audience.iter(), scope)
+    }
+}
+
+/// What one reading of the store found, for all who wait for it.
+pub type Found = Result<Option<Arc<CachedClient>>, Arc<StoreError>>;
+
+#[derive(Debug, Default)]
+struct Flight {
+    landed: OnceCell<Found>,
+}
+
+/// The state of the miss path; one lock, held for a few steps and never across a wait.
+#[derive(Debug, Default)]
+struct Misses {
+    flights: HashMap<ClientId, Arc<Flight>>,
+    /// Every entry of the map, oldest first, and some that are gone already.
+    hand: VecDeque<Arc<CachedClient>>,
+}
+
+/// The bounded map of known clients.
+#[derive(Debug)]
+pub struct ClientCache {
+    store: Arc<dyn Store>,
+    defaults: ClaimDefaults,
+    capacity: usize,
+    entries: papaya::HashMap<ClientId, Arc<CachedClient>>,
+    misses: Mutex<Misses>,
+    serves: AtomicBool,
+}
+
+impl ClientCache {
+    /// An empty cache before `store` for up to `capacity` clients.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, defaults: ClaimDefaults, capacity: usize) -> Self {
+        Self {
+            store,
+            defaults,
+            capacity: capacity.max(1),
+            entries: papaya::HashMap::new(),
+            misses: Mutex::default(),
+            serves: AtomicBool::new(true),
+        }
+    }
+
+    /// What the claims of narrowed tokens are made with.
+    #[must_use]
+    pub const fn defaults(&self) -> &ClaimDefaults {
+        &self.defaults
+    }
+
+    /// Shows a client to `look` if it is in memory: no lock, no I/O, no shared counter.
+    pub fn with_known<T>(&self, id: &str, look: impl FnOnce(&CachedClient) -> T) -> Option<T> {
+        if !self.serves.load(Ordering::Relaxed) {
+            return None;
+        }
+        let entries = self.entries.pin();
+        let entry = entries.get(id)?;
+        // Read first: a line that is already marked stays shared between the workers' caches.
+        if !entry.used.load(Ordering::Relaxed) {
+            entry.used.store(true, Ordering::Relaxed);
+        }
+        Some(look(entry))
+    }
+
+    /// Reads a client from the store, with all others who wait for the same one, and remembers it.
+    ///
+    /// # Errors
+    /// What the store reports.
+    pub async fn load(&self, id: &str) -> Found {
+        // No client of ours has such an id, but it takes the same way as one that might.
+        let key = ClientId::parse(id).ok();
+        let flight = match &key {
+            Some(key) => Arc::clone(self.misses().flights.entry(key.clone()).or_default()),
+            None => Arc::default(),
+        };
+        let found = flight.landed.get_or_init(|| self.fetch(id)).await.clone();
+        if let Some(key) = key {
+            self.land(&key, &flight, &found);
+        }
+        found
+    }
+
+    async fn fetch(&self, id: &str) -> Found {
+        let client = self.store.find_client(id).await.map_err(Arc::new)?;
+        Ok(client.map(|client| {
+            let claims = self.defaults.claims(&client);
+            Arc::new(CachedClient { claims, client, used: AtomicBool::new(false) })
+        }))
+    }
+
+    /// The first of those who waited stores the result, unless the flight was tainted meanwhile.
+    fn land(&self, id: &ClientId, flight: &Arc<Flight>, found: &Found) {
+        let mut misses = self.misses();
+        if misses.flights.get(id).is_none_or(|current| !Arc::ptr_eq(current, flight)) {
+            return;
+        }
+        misses.flights.remove(id);
+        match found {
+            Ok(Some(entry)) => self.remember(&mut misses, Arc::clone(entry)),
+            Ok(None) => drop(self.entries.pin().remove(id)),
+            Err(_) => {}
+        }
+    }
+
+    fn remember(&self, misses: &mut Misses, entry: Arc<CachedClient>) {
+        let entries = self.entries.pin();
+        if let Some(known) = entries.get(&entry.client.id)
+            && known.client == entry.client
+        {
+            return;
+        }
+        entries.insert(entry.client.id.clone(), Arc::clone(&entry));
+        misses.hand.push_back(entry);
+        while entries.len() > self.capacity || misses.hand.len() > self.capacity.saturating_mul(2) {
+            let Some(oldest) = misses.hand.pop_front() else { return };
+            let current = entries.get(&oldest.client.id).is_some_and(|known| Arc::ptr_eq(known, &oldest));
+            if current && oldest.used.swap(false, Ordering::Relaxed) {
+                misses.hand.push_back(oldest);
+            } else if current {
+                entries.remove(&oldest.client.id);
+            }
+        }
+    }
+
+    /// Drops what is known of a client that was changed; its next request reads the store.
+    pub fn forget(&self, id: &ClientId) {
+        let mut misses = self.misses();
+        misses.flights.remove(id);
+        self.entries.pin().remove(id);
+    }
+
+    /// Drops everything, after a gap in the change feed.
+    pub fn forget_all(&self) {
+        let mut misses = self.misses();
+        *misses = Misses::default();
+        self.entries.pin().clear();
+    }
+
+    /// Whether clients in memory may be served: false once the store was gone for longer than the outage grace.
+    pub fn set_serving(&self, serves: bool) {
+        self.serves.store(serves, Ordering::Relaxed);
+    }
+
+    /// How many clients are in memory.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True when no client is in memory.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Every step under the lock leaves the state whole, so a panic elsewhere cannot have broken it.
+    fn misses(&self) -> MutexGuard<'_, Misses> {
+        self.misses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -17,13 +17,17 @@
 
 pub mod cache;
 pub mod memory;
+pub mod observed;
 pub mod sqlite;
+mod url;
 
 use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
 
 use serde::Serialize;
+
+pub use url::{OpenMode, StoreUrl};
 
 use crate::keys::{KeyRecord, MasterKeyCheck};
 use crate::oauth::{Client, ClientId};
@@ -117,7 +121,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 }
 
 /// Why a store did not do as asked; for the operator, never for a client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum StoreError {
     /// Another write came first.
     Conflict,

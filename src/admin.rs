@@ -1,0 +1,301 @@
+//! The use cases behind the commands: clients, their secrets, and the signing keys.
+//!
+//! Works on any store, beside a running server or without one. Every write names the revision that it was made
+//! from and is repeated on what is there by then when someone else came first, so no change is lost.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::UnixTime;
+use crate::keys::set::plan_rotation;
+use crate::keys::{KeyError, KeyRecord, Lead, MasterKey, SigningKey};
+use crate::oauth::client::MAX_SECRETS;
+use crate::oauth::{Audience, Client, ClientId, ClientSecret, Scope, Secret, SecretId};
+use crate::store::{KeyRecords, Store, StoreError};
+
+/// How often a write is repeated when others keep coming first.
+const ATTEMPTS: usize = 16;
+
+/// Why a command did not do as asked.
+#[derive(Debug)]
+pub enum AdminError {
+    /// No client has this id.
+    UnknownClient,
+    /// The client has no such secret.
+    UnknownSecret,
+    /// The client holds the most secrets that it may.
+    TooManySecrets,
+    /// Something asked for does not fit together; the sentence says what.
+    Refused(&'static str),
+    /// The keys do not allow it.
+    Key(KeyError),
+    /// The master key is another one than the store's.
+    WrongMasterKey,
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl fmt::Display for AdminError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownClient => f.write_str("no client has this id: 'jeton client list' shows all"),
+            Self::UnknownSecret => {
+                f.write_str("the client has no such secret: 'jeton client secret list ID' shows all")
+            }
+            Self::TooManySecrets => write!(f, "a client has at most {MAX_SECRETS} secrets: remove one first"),
+            Self::Refused(sentence) => f.write_str(sentence),
+            Self::Key(error) => error.fmt(f),
+            Self::WrongMasterKey => {
+                f.write_str("the master key is not the one that this store was made with: name the right file")
+            }
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for AdminError {}
+
+impl From<StoreError> for AdminError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<KeyError> for AdminError {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
+}
+
+/// What a client is registered with, or changed to; what is `None` stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct ClientChange {
+    /// What people call it.
+    pub name: Option<String>,
+    /// Everything it may ask for.
+    pub scope: Option<Scope>,
+    /// What it gets when it asks for nothing; the empty scope means all.
+    pub default_scope: Option<Scope>,
+    /// The resource servers of its tokens.
+    pub audience: Option<Vec<Audience>>,
+    /// Lifetime of its tokens.
+    pub lifetime: Option<Duration>,
+    /// Whether it gets tokens at all.
+    pub may_request_tokens: Option<bool>,
+}
+
+/// A secret that was just made: shown once.
+#[derive(Debug)]
+pub struct NewSecret {
+    /// Its name.
+    pub id: SecretId,
+    /// Itself.
+    pub secret: Secret,
+}
+
+/// The administrator's hands: a store, its master key and the time.
+#[derive(Debug)]
+pub struct Admin {
+    store: Arc<dyn Store>,
+    master: MasterKey,
+    now: UnixTime,
+}
+
+/// A store whose master key was checked, with its keys; a new one is initialised with its first key, which is
+/// active at once, since nobody knows another.
+///
+/// # Errors
+/// When the master key is another one than the store's, or the store fails.
+pub async fn unlock(store: &dyn Store, master: &MasterKey, now: UnixTime) -> Result<KeyRecords, AdminError> {
+    let check = master.check();
+    if store.find_keys().await?.is_none() {
+        let first = SigningKey::seal(&rand::random(), master, rand::random(), (now, now))?;
+        match store.put_keys(KeyRecords { check: check.clone(), keys: vec![first], revision: 0 }).await {
+            // Another process came first: its keys are the store's.
+            Ok(_) | Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let records = store.find_keys().await?.ok_or(KeyError::NoKey)?;
+    if records.check == check { Ok(records) } else { Err(AdminError::WrongMasterKey) }
+}
+
+impl Admin {
+    /// Works on an unlocked store.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, master: MasterKey, now: UnixTime) -> Self {
+        Self { store, master, now }
+    }
+
+    /// Registers a client with its first secret.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn add_client(&self, change: ClientChange) -> Result<(Client, NewSecret), AdminError> {
+        let mut client = Client {
+            id: ClientId::from_random(rand::random()),
+            name: "".into(),
+            enabled: true,
+            may_request_tokens: true,
+            scope: Scope::default(),
+            default_scope: None,
+            audience: Vec::new(),
+            lifetime_seconds: None,
+            secrets: Vec::new(),
+            created_at: self.now,
+            revision: 0,
+        };
+        apply(&change, &mut client)?;
+        let secret = self.push_secret(&mut client, None)?;
+        client.revision = self.store.put_client(client.clone()).await?;
+        Ok((client, secret))
+    }
+
+    /// Changes what a client may.
+    ///
+    /// # Errors
+    /// When there is no such client, the change does not fit together or the store fails.
+    pub async fn set_client(&self, id: &ClientId, change: &ClientChange) -> Result<Client, AdminError> {
+        self.update(id, |client| apply(change, client)).await.map(|(client, ())| client)
+    }
+
+    /// Lets a client authenticate, or not.
+    ///
+    /// # Errors
+    /// When there is no such client or the store fails.
+    pub async fn set_enabled(&self, id: &ClientId, enabled: bool) -> Result<Client, AdminError> {
+        let set = |client: &mut Client| {
+            client.enabled = enabled;
+            Ok(())
+        };
+        self.update(id, set).await.map(|(client, ())| client)
+    }
+
+    /// Removes a client for good.
+    ///
+    /// # Errors
+    /// When there is no such client or the store fails.
+    pub async fn remove_client(&self, id: &ClientId) -> Result<(), AdminError> {
+        for _ in 0..ATTEMPTS {
+            let client = self.find_client(id).await?;
+            match self.store.remove_client(id, client.revision).await {
+                Err(StoreError::Conflict) => {}
+                outcome => return Ok(outcome?),
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    /// The client of this id.
+    ///
+    /// # Errors
+    /// When there is none or the store fails.
+    pub async fn find_client(&self, id: &ClientId) -> Result<Client, AdminError> {
+        find_client(&*self.store, id).await
+    }
+
+    /// Gives a client one more secret; the others go on.
+    ///
+    /// # Errors
+    /// When there is no such client, it has too many secrets or the store fails.
+    pub async fn add_secret(
+        &self,
+        id: &ClientId,
+        lifetime: Option<Duration>,
+    ) -> Result<(Client, NewSecret), AdminError> {
+        self.update(id, |client| self.push_secret(client, lifetime)).await
+    }
+
+    /// Takes a secret away from a client.
+    ///
+    /// # Errors
+    /// When there is no such client or secret, or the store fails.
+    pub async fn remove_secret(&self, id: &ClientId, secret: &str) -> Result<Client, AdminError> {
+        let remove = |client: &mut Client| {
+            let before = client.secrets.len();
+            client.secrets.retain(|held| held.id.as_str() != secret);
+            if client.secrets.len() == before { Err(AdminError::UnknownSecret) } else { Ok(()) }
+        };
+        self.update(id, remove).await.map(|(client, ())| client)
+    }
+
+    /// Publishes a new signing key, to sign once every verifier knows it.
+    ///
+    /// # Errors
+    /// While an earlier rotation is under way, or when the store fails.
+    pub async fn rotate_keys(&self, lead: Lead) -> Result<Vec<KeyRecord>, AdminError> {
+        let records = unlock(&*self.store, &self.master, self.now).await?;
+        let successor = SigningKey::seal(&rand::random(), &self.master, rand::random(), (self.now, self.now))?;
+        let keys = plan_rotation(&records.keys, successor, lead, self.now)?;
+        // A conflict is another rotation: the next one has to wait for it, so nothing is repeated here.
+        self.store.put_keys(KeyRecords { keys: keys.clone(), ..records }).await?;
+        Ok(keys)
+    }
+
+    fn push_secret(&self, client: &mut Client, lifetime: Option<Duration>) -> Result<NewSecret, AdminError> {
+        if client.secrets.len() >= MAX_SECRETS {
+            return Err(AdminError::TooManySecrets);
+        }
+        let (id, secret) = (SecretId::from_random(rand::random()), Secret::from_random(rand::random()));
+        client.secrets.push(ClientSecret {
+            id: id.clone(),
+            hash: self.master.secret_hasher().hash(secret.expose()),
+            created_at: self.now,
+            expires_at: lifetime.map(|lifetime| self.now.plus(lifetime)),
+        });
+        Ok(NewSecret { id, secret })
+    }
+
+    async fn update<T>(
+        &self,
+        id: &ClientId,
+        mut change: impl FnMut(&mut Client) -> Result<T, AdminError>,
+    ) -> Result<(Client, T), AdminError> {
+        for _ in 0..ATTEMPTS {
+            let mut client = self.find_client(id).await?;
+            let made = change(&mut client)?;
+            match self.store.put_client(client.clone()).await {
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+                Ok(revision) => return Ok((Client { revision, ..client }, made)),
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+}
+
+/// The client of this id.
+///
+/// # Errors
+/// When there is none or the store fails.
+pub async fn find_client(store: &dyn Store, id: &ClientId) -> Result<Client, AdminError> {
+    store.find_client(id.as_str()).await?.ok_or(AdminError::UnknownClient)
+}
+
+fn apply(change: &ClientChange, client: &mut Client) -> Result<(), AdminError> {
+    if let Some(name) = &change.name {
+        client.name = name.as_str().into();
+    }
+    if let Some(scope) = &change.scope {
+        client.scope = scope.clone();
+    }
+    if let Some(scope) = &change.default_scope {
+        client.default_scope = Some(scope.clone()).filter(|scope| !scope.is_empty());
+    }
+    if let Some(audience) = &change.audience {
+        client.audience.clone_from(audience);
+    }
+    if let Some(lifetime) = change.lifetime {
+        let seconds = u32::try_from(lifetime.as_secs()).ok().filter(|seconds| *seconds > 0);
+        client.lifetime_seconds =
+            Some(seconds.ok_or(AdminError::Refused("a lifetime is at least 1s and at most 365d"))?);
+    }
+    if let Some(may) = change.may_request_tokens {
+        client.may_request_tokens = may;
+    }
+    if !client.granted_by_default().is_subset_of(&client.scope) {
+        return Err(AdminError::Refused("the default scope must be part of the scope"));
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Follows the store: what another process changed acts here within a second, and an outage is noticed.
+//!
+//! One task beside the workers polls the change feed. It drops changed clients from memory, reloads the signing
+//! keys, tells readiness and metrics how the store does, and lets memory serve through an outage only for the
+//! grace. No request waits for it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::App;
+use crate::keys::{KeySet, MasterKey};
+use crate::store::{Change, Changes, Cursor, Store, StoreError};
+
+/// How often the change feed is read; half of what the promise of one second leaves room for.
+const POLL_EVERY: Duration = Duration::from_millis(200);
+
+/// The task that keeps an [`App`] up to date.
+#[derive(Debug)]
+pub struct Follower {
+    app: Arc<App>,
+    store: Arc<dyn Store>,
+    master: MasterKey,
+    key_revision: u64,
+    cursor: Option<Cursor>,
+    last_answer: Instant,
+    lost: bool,
+}
+
+impl Follower {
+    pub(super) fn new(app: Arc<App>, store: Arc<dyn Store>, master: MasterKey, key_revision: u64) -> Self {
+        Self { app, store, master, key_revision, cursor: None, last_answer: Instant::now(), lost: false }
+    }
+
+    /// Follows until the task is dropped.
+    pub async fn run(mut self) {
+        let mut ticks = tokio::time::interval(POLL_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.step().await;
+        }
+    }
+
+    /// One look at the store and at the clock.
+    pub async fn step(&mut self) {
+        let outcome = self.follow().await;
+        self.note(outcome);
+        self.advance_keys();
+    }
+
+    async fn follow(&mut self) -> Result<(), StoreError> {
+        let changes = self.store.changes_since(self.cursor).await?;
+        // Before the first answer anything may have changed since the keys were read.
+        if self.cursor.is_none() || changes.gap || changes.entries.contains(&Change::Keys) {
+            self.reload_keys().await?;
+        }
+        self.forget_changed(&changes);
+        self.cursor = Some(changes.cursor);
+        Ok(())
+    }
+
+    fn forget_changed(&self, changes: &Changes) {
+        let clients = self.app.tokens.clients();
+        if self.cursor.is_none() || changes.gap {
+            clients.forget_all();
+        }
+        for change in &changes.entries {
+            if let Change::Client(id) = change {
+                clients.forget(id);
+            }
+        }
+    }
+
+    async fn reload_keys(&mut self) -> Result<(), StoreError> {
+        let Some(records) = self.store.find_keys().await? else {
+            return Err(StoreError::Unusable("the signing keys are gone from the store".to_owned()));
+        };
+        if records.revision == self.key_revision {
+            return Ok(());
+        }
+        match KeySet::open(&records.keys, &self.master, self.app.clock.now()) {
+            Ok(keys) => {
+                self.app.tokens.keys().store(Arc::new(keys));
+                self.key_revision = records.revision;
+                tracing::info!(keys = records.keys.len(), "signing keys reloaded");
+                Ok(())
+            }
+            // The keys in memory go on: better an old key than none.
+            Err(error) => Err(StoreError::Corrupt(error.to_string())),
+        }
+    }
+
+    fn note(&mut self, outcome: Result<(), StoreError>) {
+        let answered = outcome.is_ok();
+        if answered {
+            self.last_answer = Instant::now();
+        }
+        if let Err(error) = outcome
+            && !std::mem::replace(&mut self.lost, true)
+        {
+            tracing::error!(kind = error.kind(), %error, "the store does not answer; known clients are served from memory");
+        } else if answered && std::mem::replace(&mut self.lost, false) {
+            tracing::info!("the store answers again");
+        }
+        let app = &self.app;
+        app.metrics.store().set_up(answered);
+        let within_grace = self.last_answer.elapsed() <= app.config.store.outage_grace;
+        app.tokens.clients().set_serving(within_grace);
+        app.readiness.store_lost.store(!within_grace, Ordering::Relaxed);
+    }
+
+    /// Drops keys whose time is over, and tells how old the active one is.
+    fn advance_keys(&self) {
+        let now = self.app.clock.now();
+        let keys = self.app.tokens.keys();
+        if let Some(advanced) = keys.load().advanced_to(now) {
+            keys.store(Arc::new(advanced));
+        }
+        let active_since = keys.load().active_since(now);
+        self.app.readiness.no_key.store(active_since.is_none(), Ordering::Relaxed);
+        self.app.metrics.set_signing_key_age(active_since.map_or(Duration::ZERO, |since| now.since(since)));
+    }
+}

@@ -1,0 +1,136 @@
+//! Everything a request needs, built once: the same constructor for the server, the tests and the benches.
+//!
+//! Owns the issuer, the limiter, the metrics and what is known of the store's state. `follow` keeps it up to date.
+//! Leaves opening the store and unlocking the keys to whoever starts the process.
+
+mod follow;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::issuer::{Lifetimes, TokenIssuer};
+use crate::keys::{KeyError, KeySet, MasterKey};
+use crate::metrics::Metrics;
+use crate::oauth::{Audience, IssuerUrl};
+use crate::store::cache::{ClaimDefaults, ClientCache};
+use crate::store::observed::ObservedStore;
+use crate::store::{KeyRecords, Store};
+
+pub use follow::Follower;
+
+/// What was opened before the server could be built.
+pub struct Opened {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The master key that unlocks it.
+    pub master: MasterKey,
+    /// Its signing keys.
+    pub records: KeyRecords,
+}
+
+/// The running service, shared by all workers.
+#[derive(Debug)]
+pub struct App {
+    /// The use case of the token endpoint.
+    pub tokens: TokenIssuer,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// What the process was told.
+    pub config: Config,
+    /// Who issues.
+    pub issuer: IssuerUrl,
+    readiness: Readiness,
+}
+
+/// Why `/readyz` says what it says; each a latch that its owner sets.
+#[derive(Debug, Default)]
+struct Readiness {
+    draining: AtomicBool,
+    store_lost: AtomicBool,
+    no_key: AtomicBool,
+}
+
+impl App {
+    /// Builds the service and the follower that keeps it up to date.
+    ///
+    /// # Errors
+    /// When a signing key cannot be decrypted, or a metric is declared badly.
+    pub fn new(
+        config: Config,
+        issuer: IssuerUrl,
+        opened: Opened,
+        clock: Clock,
+    ) -> Result<(Arc<Self>, Follower), AppError> {
+        let Opened { store, master, records } = opened;
+        let keys = KeySet::open(&records.keys, &master, clock.now())?;
+        let audience = config.token.default_audience.clone().map_or_else(|| Audience::parse(issuer.as_str()), Ok);
+        let defaults = ClaimDefaults { audience: audience.map_err(|_| AppError::Audience)?, issuer: issuer.clone() };
+        let metrics = Metrics::new(config.serve.workers(), store.backend())?;
+        let store: Arc<dyn Store> = Arc::new(ObservedStore::new(store, metrics.store().clone()));
+        let clients = ClientCache::new(Arc::clone(&store), defaults, config.store.cache_clients);
+        let lifetimes = Lifetimes { default: config.token.lifetime, longest: config.token.max_lifetime };
+        let tokens = TokenIssuer::new(clients, keys, master.secret_hasher(), lifetimes);
+        let app = Arc::new(Self { tokens, metrics, clock, config, issuer, readiness: Readiness::default() });
+        let follower = Follower::new(Arc::clone(&app), store, master, records.revision);
+        Ok((app, follower))
+    }
+
+    /// Whether a load balancer should send requests here.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let Readiness { draining, store_lost, no_key } = &self.readiness;
+        ![draining, store_lost, no_key].into_iter().any(|reason| reason.load(Ordering::Relaxed))
+    }
+
+    /// True once the process is about to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.readiness.draining.load(Ordering::Relaxed)
+    }
+
+    /// From now on `/readyz` says no: the process is about to stop.
+    pub fn start_draining(&self) {
+        self.readiness.draining.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Why the service cannot be built.
+#[derive(Debug)]
+pub enum AppError {
+    /// A signing key cannot be used.
+    Key(KeyError),
+    /// A metric is declared badly.
+    Metrics(prometheus::Error),
+    /// The issuer cannot serve as an audience.
+    Audience,
+}
+
+impl From<KeyError> for AppError {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
+}
+
+impl From<prometheus::Error> for AppError {
+    fn from(error: prometheus::Error) -> Self {
+        Self::Metrics(error)
+    }
+}
+
+impl std::fmt::Display for AppError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Key(error) => error.fmt(f),
+            Self::Metrics(error) => write!(f, "the metrics cannot be set up: {error}"),
+            Self::Audience => {
+                f.write_str("the issuer is too long to be a default audience: set token.default_audience")
+            }
+        }
+    }
+}
+
+impl std::error::Error for AppError {}

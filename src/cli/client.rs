@@ -1,0 +1,273 @@
+//! `jeton client …`: register, show, change and remove clients, and their secrets.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::output::{Table, record};
+use super::{CliError, Global};
+use crate::admin::{self, ClientChange, NewSecret};
+use crate::config::duration;
+use crate::oauth::{Audience, Client, ClientId, Scope};
+use crate::store::OpenMode;
+
+/// How many clients a list reads at a time.
+const PAGE: usize = 1000;
+
+#[derive(Debug, Args)]
+pub struct ClientArgs {
+    #[command(subcommand)]
+    command: ClientCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ClientCommand {
+    /// Register a client and print its secret, once
+    Add {
+        /// What people call it
+        name: String,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// List all clients
+    List,
+    /// Show one client
+    Show {
+        /// Its client id
+        id: ClientId,
+    },
+    /// Change what a client may; what is not named stays
+    Set {
+        /// Its client id
+        id: ClientId,
+        /// What people call it
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Refuse a client from now on
+    Disable {
+        /// Its client id
+        id: ClientId,
+    },
+    /// Let a disabled client in again
+    Enable {
+        /// Its client id
+        id: ClientId,
+    },
+    /// Remove a client for good
+    Remove {
+        /// Its client id
+        id: ClientId,
+    },
+    /// Give a client another secret, list its secrets, or take one away
+    #[command(subcommand)]
+    Secret(SecretCommand),
+}
+
+#[derive(Debug, Args)]
+struct Change {
+    /// Everything the client may ask for, separated by spaces
+    #[arg(long)]
+    scope: Option<Scope>,
+    /// What it gets when it asks for nothing; all of its scope when empty
+    #[arg(long)]
+    default_scope: Option<Scope>,
+    /// A resource server its tokens may be for; repeat for several
+    #[arg(long, value_name = "URL")]
+    audience: Vec<Audience>,
+    /// Lifetime of its tokens, such as 15m or 1h
+    #[arg(long, value_parser = duration::parse)]
+    lifetime: Option<Duration>,
+    /// Whether it gets tokens; false for a resource server that only introspects
+    #[arg(long, value_name = "BOOL")]
+    tokens: Option<bool>,
+}
+
+#[derive(Debug, Subcommand)]
+enum SecretCommand {
+    /// Make one more secret and print it, once; the others stay valid
+    Add {
+        /// The client id
+        id: ClientId,
+        /// When it expires, such as 30d; never when not given
+        #[arg(long, value_parser = duration::parse)]
+        expires: Option<Duration>,
+    },
+    /// List the secrets of a client by name
+    List {
+        /// The client id
+        id: ClientId,
+    },
+    /// Take a secret away
+    Remove {
+        /// The client id
+        id: ClientId,
+        /// The secret's own id
+        secret_id: String,
+    },
+}
+
+pub async fn run(global: &Global, args: ClientArgs) -> Result<(), CliError> {
+    match args.command {
+        ClientCommand::Add { name, change } => add(global, name, change).await,
+        ClientCommand::List => list(global).await,
+        ClientCommand::Show { id } => show(global, &admin::find_client(&*global.open_store()?, &id).await?),
+        ClientCommand::Set { id, name, change } => {
+            let (admin, config) = global.admin(OpenMode::MustExist).await?;
+            check_lifetime(&change, config.token.max_lifetime)?;
+            show(global, &admin.set_client(&id, &change.into_change(name)).await?)
+        }
+        ClientCommand::Disable { id } => set_enabled(global, &id, false).await,
+        ClientCommand::Enable { id } => set_enabled(global, &id, true).await,
+        ClientCommand::Remove { id } => {
+            let (admin, _) = global.admin(OpenMode::MustExist).await?;
+            admin.remove_client(&id).await?;
+            Ok(record(global.output, &[("removed", id.to_string())], &json!({"removed": id}))?)
+        }
+        ClientCommand::Secret(command) => secret(global, command).await,
+    }
+}
+
+impl Change {
+    fn into_change(self, name: Option<String>) -> ClientChange {
+        ClientChange {
+            name,
+            scope: self.scope,
+            default_scope: self.default_scope,
+            audience: Some(self.audience).filter(|audience| !audience.is_empty()),
+            lifetime: self.lifetime,
+            may_request_tokens: self.tokens,
+        }
+    }
+}
+
+fn check_lifetime(change: &Change, longest: Duration) -> Result<(), CliError> {
+    if change.lifetime.is_some_and(|lifetime| lifetime > longest) {
+        let longest = duration::encode(longest);
+        return Err(CliError::Failed(format!("--lifetime is longer than token.max_lifetime ({longest})")));
+    }
+    Ok(())
+}
+
+async fn add(global: &Global, name: String, change: Change) -> Result<(), CliError> {
+    let (admin, config) = global.admin(OpenMode::CreateIfMissing).await?;
+    check_lifetime(&change, config.token.max_lifetime)?;
+    let (client, secret) = admin.add_client(change.into_change(Some(name))).await?;
+    print_secret(global, &client, &secret)
+}
+
+async fn set_enabled(global: &Global, id: &ClientId, enabled: bool) -> Result<(), CliError> {
+    let (admin, _) = global.admin(OpenMode::MustExist).await?;
+    show(global, &admin.set_enabled(id, enabled).await?)
+}
+
+async fn list(global: &Global) -> Result<(), CliError> {
+    let store = global.open_store()?;
+    let mut table = Table::new(global.output, &["client id", "name", "state", "scope", "secrets"]);
+    let mut after: Option<ClientId> = None;
+    loop {
+        let page = store.list_clients(after.as_ref(), PAGE).await?;
+        for client in &page {
+            let secrets = client.secrets.len().to_string();
+            let columns = vec![
+                client.id.to_string(),
+                client.name.to_string(),
+                state(client).to_owned(),
+                client.scope.to_string(),
+                secrets,
+            ];
+            table.row(columns, &public(client))?;
+        }
+        match page.last() {
+            Some(last) => after = Some(last.id.clone()),
+            None => return Ok(table.finish()?),
+        }
+    }
+}
+
+fn state(client: &Client) -> &'static str {
+    if client.enabled { "enabled" } else { "disabled" }
+}
+
+/// A client as commands show it: everything but the digests of its secrets.
+fn public(client: &Client) -> Value {
+    let secrets: Vec<Value> = client
+        .secrets
+        .iter()
+        .map(|secret| json!({"secret_id": secret.id, "created_at": secret.created_at, "expires_at": secret.expires_at}))
+        .collect();
+    json!({
+        "client_id": client.id, "name": client.name, "enabled": client.enabled, "scope": client.scope,
+        "default_scope": client.granted_by_default(), "audience": client.audience,
+        "lifetime": client.lifetime_seconds, "may_request_tokens": client.may_request_tokens,
+        "secrets": secrets, "created_at": client.created_at, "revision": client.revision,
+    })
+}
+
+fn show(global: &Global, client: &Client) -> Result<(), CliError> {
+    let audience: Vec<&str> = client.audience.iter().map(Audience::as_str).collect();
+    let lifetime = client.lifetime_seconds.map(|seconds| duration::encode(Duration::from_secs(seconds.into())));
+    let lines = [
+        ("client id", client.id.to_string()),
+        ("name", client.name.to_string()),
+        ("state", state(client).to_owned()),
+        ("tokens", if client.may_request_tokens { "yes" } else { "no" }.to_owned()),
+        ("scope", client.scope.to_string()),
+        ("default scope", client.granted_by_default().to_string()),
+        ("audience", audience.join(" ")),
+        ("lifetime", lifetime.unwrap_or_else(|| "the server's default".to_owned())),
+        ("secrets", client.secrets.len().to_string()),
+        ("registered", client.created_at.to_string()),
+    ];
+    Ok(record(global.output, &lines, &public(client))?)
+}
+
+async fn secret(global: &Global, command: SecretCommand) -> Result<(), CliError> {
+    match command {
+        SecretCommand::Add { id, expires } => {
+            let (admin, _) = global.admin(OpenMode::MustExist).await?;
+            let (client, secret) = admin.add_secret(&id, expires).await?;
+            print_secret(global, &client, &secret)
+        }
+        SecretCommand::List { id } => list_secrets(global, &admin::find_client(&*global.open_store()?, &id).await?),
+        SecretCommand::Remove { id, secret_id } => {
+            let (admin, _) = global.admin(OpenMode::MustExist).await?;
+            list_secrets(global, &admin.remove_secret(&id, &secret_id).await?)
+        }
+    }
+}
+
+fn list_secrets(global: &Global, client: &Client) -> Result<(), CliError> {
+    let mut table = Table::new(global.output, &["secret id", "made", "expires"]);
+    for secret in &client.secrets {
+        let expires = secret.expires_at.map_or_else(|| "never".to_owned(), |end| end.to_string());
+        let value = json!({"secret_id": secret.id, "created_at": secret.created_at, "expires_at": secret.expires_at});
+        table.row(vec![secret.id.to_string(), secret.created_at.to_string(), expires], &value)?;
+    }
+    Ok(table.finish()?)
+}
+
+/// The only place where a secret is ever printed.
+fn print_secret(global: &Global, client: &Client, new: &NewSecret) -> Result<(), CliError> {
+    let config = global.config()?;
+    let base = config.issuer.map_or_else(|| format!("http://{}", config.listen), |issuer| issuer.to_string());
+    let curl =
+        format!("curl -u {}:{} -d grant_type=client_credentials {base}/oauth2/token", client.id, new.secret.expose());
+    let value = json!({
+        "client_id": client.id, "client_secret": new.secret.expose(), "secret_id": new.id, "name": client.name,
+        "scope": client.scope, "audience": client.audience, "curl": curl,
+    });
+    let lines = [
+        ("client id", client.id.to_string()),
+        ("client secret", new.secret.expose().to_owned()),
+        ("secret id", new.id.to_string()),
+        ("scope", client.scope.to_string()),
+        ("try it", curl),
+    ];
+    record(global.output, &lines, &value)?;
+    anstream::eprintln!("Keep the secret now: it is not stored and cannot be shown again.");
+    Ok(())
+}

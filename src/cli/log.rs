@@ -1,0 +1,99 @@
+//! Log lines: JSON when nobody looks, pretty on a terminal; written by a thread of its own.
+//!
+//! A worker never waits for whoever reads the log: lines go through a bounded queue, and what does not fit is
+//! counted and said once there is room again (a pipe that is full or closed stops nothing).
+
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::config::{ConfigError, Log, LogFormat};
+
+/// How many lines may wait.
+const QUEUE: usize = 4096;
+
+/// Hands whole lines to the writing thread.
+#[derive(Clone, Debug)]
+struct Lines {
+    queue: SyncSender<Vec<u8>>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// One line on its way; handed over when it is dropped.
+struct Line<'a> {
+    lines: &'a Lines,
+    text: Vec<u8>,
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        if self.lines.queue.try_send(std::mem::take(&mut self.text)).is_err() {
+            self.lines.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line { lines: self, text: Vec::new() }
+    }
+}
+
+/// Sets the process's log up: to standard error, by the configuration.
+///
+/// # Errors
+/// When the level is no filter, or the thread cannot be started.
+pub fn start(log: &Log) -> Result<(), ConfigError> {
+    let filter = EnvFilter::try_new(&log.level).map_err(|_| {
+        ConfigError::new(format!(
+            "log.level is \"{}\": a level (error, warn, info, debug, trace) or a filter",
+            log.level
+        ))
+    })?;
+    let (queue, lines) = sync_channel(QUEUE);
+    let dropped = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&dropped);
+    let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(&lines, &count));
+    thread.map_err(|error| ConfigError::new(format!("the log cannot be started: {error}")))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Lines { queue, dropped });
+    let pretty = match log.format {
+        LogFormat::Auto => io::stderr().is_terminal(),
+        LogFormat::Json => false,
+        LogFormat::Pretty => true,
+    };
+    let set = if pretty {
+        builder.with_ansi(io::stderr().is_terminal()).with_target(false).try_init()
+    } else {
+        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+    };
+    set.map_err(|_| ConfigError::new("the log was set up twice"))
+}
+
+fn write_lines(lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
+    while let Ok(line) = lines.recv() {
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let note = format!("{{\"level\":\"WARN\",\"message\":\"log lines were dropped\",\"dropped\":{lost}}}\n");
+            // A closed standard error has nobody to tell it to.
+            drop(io::stderr().lock().write_all(note.as_bytes()));
+        }
+        drop(io::stderr().lock().write_all(&line));
+    }
+}

@@ -1,0 +1,224 @@
+//! Arguments to commands to exit codes: one file per noun.
+//!
+//! Exit codes: 0 done, 1 failed, 2 usage (clap's), 78 bad configuration. What a command prints goes to standard
+//! output, as a table on a terminal, as plain lines in a pipe and as JSON with `-o json`; everything else goes to
+//! standard error.
+
+mod client;
+mod completions;
+mod config;
+mod key;
+mod log;
+mod output;
+mod quickstart;
+mod serve;
+mod store;
+mod token;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::admin::{self, Admin, AdminError};
+use crate::app::AppError;
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError, RawConfig, master_key};
+use crate::http::client::ClientError;
+use crate::keys::MasterKey;
+use crate::store::{OpenMode, Store, StoreError};
+
+use output::Output;
+
+/// A token service for machines: OAuth 2.0 client credentials at the speed of the socket.
+#[derive(Debug, Parser)]
+#[command(name = "jeton", version, propagate_version = true, max_term_width = 120)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Args)]
+struct Global {
+    /// The configuration file (TOML)
+    #[arg(long, global = true, env = "JETON_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The store to work on, such as sqlite:jeton.db
+    #[arg(long, global = true, value_name = "URL")]
+    store: Option<String>,
+    /// How to print: a table, plain lines or JSON
+    #[arg(short = 'o', long, global = true, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the whole flow on this machine: server, client and resource server
+    Quickstart(quickstart::QuickstartArgs),
+    /// Run the server
+    Serve(serve::ServeArgs),
+    /// Register, change and remove clients and their secrets
+    Client(client::ClientArgs),
+    /// Show and rotate the signing keys
+    Key(key::KeyArgs),
+    /// Get a token, or look into one
+    Token(token::TokenArgs),
+    /// Check the store, or copy it
+    Store(store::StoreArgs),
+    /// Check the configuration, or show what is in force
+    Config(config::ConfigArgs),
+    /// Print completions for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// Why a command failed; decides the exit code.
+#[derive(Debug)]
+enum CliError {
+    /// 78: the operator has to change the configuration.
+    Config(ConfigError),
+    /// 1: anything else; one sentence.
+    Failed(String),
+    /// 1 without a word: whoever reads our output is gone.
+    OutputClosed,
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Failed(sentence) => f.write_str(sentence),
+            Self::OutputClosed => f.write_str("the output was closed"),
+        }
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+/// A store that cannot be used as it is stands in the configuration.
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unusable(_) => Self::Config(ConfigError::new(error.to_string())),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<AdminError> for CliError {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::Store(error) => error.into(),
+            AdminError::WrongMasterKey => Self::Config(ConfigError::new(error.to_string())),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<AppError> for CliError {
+    fn from(error: AppError) -> Self {
+        Self::Config(ConfigError::new(error.to_string()))
+    }
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Self::OutputClosed
+        } else {
+            Self::Failed(error.to_string())
+        }
+    }
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&CliError::Failed(format!("the runtime cannot be started: {error}"))),
+    };
+    match runtime.block_on(execute(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn execute(cli: Cli) -> Result<(), CliError> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Quickstart(args) => quickstart::run(args).await,
+        Command::Serve(args) => serve::run(&global, args).await,
+        Command::Client(args) => client::run(&global, args).await,
+        Command::Key(args) => key::run(&global, args).await,
+        Command::Token(args) => token::run(&global, args).await,
+        Command::Store(args) => store::run(&global, args).await,
+        Command::Config(args) => config::run(&global, &args),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+fn fail(error: &CliError) -> ExitCode {
+    let code = match error {
+        CliError::Config(_) => 78,
+        CliError::Failed(_) => 1,
+        CliError::OutputClosed => return ExitCode::from(1),
+    };
+    anstream::eprintln!("jeton: {error}");
+    ExitCode::from(code)
+}
+
+impl Global {
+    /// Everything that was set: file, environment, flags.
+    fn raw_config(&self) -> Result<RawConfig, ConfigError> {
+        let mut raw = RawConfig::default();
+        if let Some(path) = &self.config {
+            raw.read_file(path)?;
+        }
+        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        raw.read_environment(std::env::vars_os().map(|(name, value)| (text(name), text(value))))?;
+        raw.set_flag("store.url", self.store.clone(), "--store")?;
+        Ok(raw)
+    }
+
+    fn config(&self) -> Result<Config, ConfigError> {
+        Config::from_raw(&self.raw_config()?)
+    }
+
+    /// The store that the command works on.
+    fn open_store(&self) -> Result<Arc<dyn Store>, CliError> {
+        Ok(self.config()?.store.url.open(OpenMode::MustExist)?)
+    }
+
+    /// The store, its master key and the time, for a command that changes something.
+    async fn admin(&self, mode: OpenMode) -> Result<(Admin, Config), CliError> {
+        let config = self.config()?;
+        let store = config.store.url.open(mode)?;
+        let master = load_master_key(&config, &*store).await?;
+        let now = Clock::System.now();
+        admin::unlock(&*store, &master, now).await?;
+        Ok((Admin::new(store, master, now), config))
+    }
+}
+
+/// The store's master key: made with a new store, required with one that has keys.
+async fn load_master_key(config: &Config, store: &dyn Store) -> Result<MasterKey, CliError> {
+    let Some(path) = master_key::path(config) else { return Ok(MasterKey::from_random(rand::random())) };
+    let is_new = store.find_keys().await?.is_none();
+    Ok(if is_new { master_key::read_or_make(&path, rand::random())? } else { master_key::read(&path)? })
+}

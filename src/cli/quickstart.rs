@@ -1,0 +1,7 @@
+//! `jeton quickstart`
+use super::CliError;
+#[derive(Debug, clap::Args)]
+pub struct QuickstartArgs {}
+pub async fn run(_: QuickstartArgs) -> Result<(), CliError> {
+    Ok(())
+}

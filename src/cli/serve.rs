@@ -1,0 +1,160 @@
+//! `jeton serve`: start-up as a straight list, then signals.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{CliError, Global, load_master_key, log};
+use crate::admin;
+use crate::app::{App, Follower, Opened};
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError};
+use crate::http::{self, Bound, Drained, Server};
+use crate::oauth::IssuerUrl;
+use crate::store::OpenMode;
+
+/// How often it is checked that all threads still run.
+const WATCH_EVERY: Duration = Duration::from_millis(250);
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The URL that clients and resource servers know
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// Where clients connect; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Where probes and Prometheus connect
+    #[arg(long, value_name = "ADDR")]
+    ops_listen: Option<String>,
+}
+
+/// A server that answers.
+#[derive(Debug)]
+pub struct Running {
+    /// The service.
+    pub app: Arc<App>,
+    /// Where clients connect.
+    pub address: SocketAddr,
+    /// Where probes connect.
+    pub ops_address: SocketAddr,
+    public: Server,
+    ops: Server,
+    follower: tokio::task::JoinHandle<()>,
+}
+
+pub async fn run(global: &Global, args: ServeArgs) -> Result<(), CliError> {
+    let mut raw = global.raw_config()?;
+    raw.set_flag("issuer", args.issuer, "--issuer")?;
+    raw.set_flag("listen", args.listen, "--listen")?;
+    raw.set_flag("ops_listen", args.ops_listen, "--ops-listen")?;
+    let config = Config::from_raw(&raw)?;
+    log::start(&config.log)?;
+    // Before the first request, so that a signal is never missed.
+    let signals = Signals::new()?;
+    let running = start(config).await?;
+    let (listen, ops_listen) = (running.address.to_string(), running.ops_address.to_string());
+    tracing::info!(listen, ops_listen, issuer = running.app.issuer.as_str(), "ready");
+    running.until_stopped(signals).await
+}
+
+/// Opens the store, unlocks the keys, binds, and serves.
+pub async fn start(config: Config) -> Result<Running, CliError> {
+    let store = config.store.url.open(OpenMode::CreateIfMissing)?;
+    let master = load_master_key(&config, &*store).await?;
+    let records = admin::unlock(&*store, &master, Clock::System.now()).await?;
+    let public = bind("listen", config.listen, config.serve.workers())?;
+    let ops = bind("ops_listen", config.ops_listen, 1)?;
+    let (address, ops_address) = (public.address(), ops.address());
+    let issuer = issuer(&config, address)?;
+    let (app, mut follower) = App::new(config, issuer, Opened { store, master, records }, Clock::System)?;
+    // Ready means that the store was seen: whoever asks readyz first is told the truth.
+    follower.step().await;
+    Ok(Running {
+        public: http::serve(&app, public)?,
+        ops: http::serve_ops(&app, ops)?,
+        follower: tokio::spawn(Follower::run(follower)),
+        app,
+        address,
+        ops_address,
+    })
+}
+
+fn bind(key: &str, address: SocketAddr, workers: usize) -> Result<Bound, ConfigError> {
+    Bound::bind(address, workers)
+        .map_err(|error| ConfigError::new(format!("{key} = \"{address}\" cannot be bound: {error}")))
+}
+
+/// The configured issuer, or the loopback address where we listen.
+fn issuer(config: &Config, address: SocketAddr) -> Result<IssuerUrl, ConfigError> {
+    let none = || ConfigError::new("issuer is not set: it is needed when listen is not a loopback address");
+    match &config.issuer {
+        Some(issuer) => Ok(issuer.clone()),
+        None if address.ip().is_loopback() => IssuerUrl::parse(&format!("http://{address}")).map_err(|_| none()),
+        None => Err(none()),
+    }
+}
+
+/// SIGTERM and SIGINT, each meaning the same.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, CliError> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+impl Running {
+    /// Serves until a signal: the first drains, a second ends at once.
+    async fn until_stopped(self, mut signals: Signals) -> Result<(), CliError> {
+        tokio::select! {
+            () = signals.next() => tracing::info!("stopping: no longer ready, requests under way are answered"),
+            () = self.part_lost() => {
+                tracing::error!("a part of the server has ended unexpectedly, stopping");
+                self.drain().await;
+                return Err(CliError::Failed("a part of the server has ended unexpectedly".to_owned()));
+            }
+        }
+        tokio::select! {
+            drained = self.drain() => match drained {
+                Drained::Whole => {
+                    tracing::info!("stopped");
+                    Ok(())
+                }
+                Drained::Cut(connections) => {
+                    Err(CliError::Failed(format!("{connections} connections were cut at the end of serve.drain")))
+                }
+            },
+            () = signals.next() => Err(CliError::Failed("stopped at once by a second signal".to_owned())),
+        }
+    }
+
+    /// First not ready, then no longer accepting, then done with what was accepted.
+    pub async fn drain(&self) -> Drained {
+        self.app.start_draining();
+        let drained = self.public.drain(self.app.config.serve.drain).await;
+        self.ops.drain(Duration::ZERO).await;
+        self.follower.abort();
+        drained
+    }
+
+    /// A server without one of its threads is up but not serving: better to end and be started again.
+    async fn part_lost(&self) {
+        while !self.public.has_lost_a_worker() && !self.ops.has_lost_a_worker() && !self.follower.is_finished() {
+            tokio::time::sleep(WATCH_EVERY).await;
+        }
+    }
+}

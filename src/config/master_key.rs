@@ -1,0 +1,109 @@
+//! Where the master key comes from, and the first unlocking of a store with it.
+//!
+//! With SQLite and no file named, the key lies beside the database and is made with it; it is never made for a
+//! store that already has keys. A file that others can read is refused.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::{Config, ConfigError};
+use crate::keys::MasterKey;
+use crate::store::StoreUrl;
+
+const MAX_FILE_BYTES: u64 = 4096;
+
+/// Where the master key of this configuration lies; `None` for a store in memory, whose key dies with it.
+///
+/// # Errors
+/// When the store needs a file and none is named.
+pub fn path(config: &Config) -> Option<PathBuf> {
+    match (&config.master_key_file, &config.store.url) {
+        (Some(path), _) => Some(path.clone()),
+        (None, StoreUrl::Sqlite(database)) => {
+            let mut name = database.as_os_str().to_owned();
+            name.push(".master-key");
+            Some(PathBuf::from(name))
+        }
+        (None, StoreUrl::Memory) => None,
+    }
+}
+
+/// Reads the master key of a store that has keys.
+///
+/// # Errors
+/// When the file is missing, can be read by others or holds something else.
+pub fn read(path: &Path) -> Result<MasterKey, ConfigError> {
+    let name = path.display();
+    let wrong = |what: &str| ConfigError::new(format!("the master key file {name} {what}"));
+    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            wrong("is missing: restore it from its backup, the store's keys and secrets are useless without it")
+        }
+        _ => wrong(&format!("cannot be read: {error}")),
+    })?;
+    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
+        return Err(wrong("is not a key file"));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err(wrong("can be read by others: chmod 600 it, and consider the key known"));
+    }
+    let text = fs::read_to_string(path).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+    MasterKey::parse(&Zeroizing::new(text)).map_err(|error| wrong(&format!("is damaged: {error}")))
+}
+
+/// Makes the master key of a new store: nobody else can read it, and it is on the disk before this returns. A file
+/// that is there already is read instead.
+///
+/// # Errors
+/// When the file cannot be written, or read.
+pub fn read_or_make(path: &Path, random: [u8; 32]) -> Result<MasterKey, ConfigError> {
+    let wrong =
+        |error: io::Error| ConfigError::new(format!("the master key file {} cannot be made: {error}", path.display()));
+    let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return read(path),
+        Err(error) => return Err(wrong(error)),
+    };
+    let key = MasterKey::from_random(random);
+    file.write_all(key.encode().as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(wrong)?;
+    file.sync_all().map_err(wrong)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(wrong)?;
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn k05_a_key_is_made_once_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let made = read_or_make(&path, [1; 32]).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(read_or_make(&path, [2; 32]).unwrap().check(), made.check());
+        assert_eq!(read(&path).unwrap().check(), made.check());
+    }
+
+    #[test]
+    fn k05_p13_a_lost_open_or_foreign_key_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let sentence = |path: &Path| read(path).unwrap_err().to_string();
+        assert!(sentence(&path).contains("is missing"));
+        assert!(sentence(folder.path()).contains("is not a key file"));
+        read_or_make(&path, [1; 32]).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(sentence(&path).contains("can be read by others"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&path, "AQEB").unwrap();
+        assert!(sentence(&path).contains("is damaged") && !sentence(&path).contains("AQEB"));
+    }
+}

@@ -1,0 +1,112 @@
+//! One connection: hyper's settings, its requests, its end.
+//!
+//! Leaves deadlines to `guard`, routing to whoever passes the handler. A request that panics is answered with 500
+//! and takes nothing else down.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+
+use super::guard::{Guarded, Order, Watch};
+use super::reply;
+use super::worker::Peer;
+use crate::oauth::OAuthError;
+
+/// The largest head, in bytes; also bounds the memory of a connection.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// Runs the tasks of HTTP/2 streams on the worker's own thread.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalExecutor;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// HTTP/1.1, and HTTP/2 by prior knowledge, as tight as a token service can be.
+#[must_use]
+pub fn builder() -> auto::Builder<LocalExecutor> {
+    let mut builder = auto::Builder::new(LocalExecutor);
+    // half_close: otherwise hyper looks for an end of file while a request holds the read buffer, and every
+    // request gets a buffer of its own. No timer: deadlines are the guard's.
+    builder.http1().half_close(true).pipeline_flush(true).writev(false).max_buf_size(MAX_HEAD_BYTES);
+    builder
+        .http2()
+        .max_concurrent_streams(128)
+        .max_header_list_size(16 * 1024)
+        .max_frame_size(16 * 1024)
+        .initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(256 * 1024)
+        .max_send_buf_size(64 * 1024)
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(64);
+    builder
+}
+
+/// Serves a connection until it ends, is late or is told to.
+pub async fn serve<H, F>(
+    stream: TcpStream,
+    peer: Peer,
+    watch: Rc<Watch>,
+    (builder, handler): (auto::Builder<LocalExecutor>, Rc<H>),
+) where
+    H: Fn(Request<Incoming>, Peer) -> F + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + 'static,
+{
+    let service = service_fn({
+        let watch = Rc::clone(&watch);
+        move |request| {
+            let in_flight = watch.begin_request();
+            let answer = unpanicked(AssertUnwindSafe((handler)(request, peer)));
+            async move {
+                let reply = answer.await;
+                drop(in_flight);
+                Ok::<_, std::convert::Infallible>(reply)
+            }
+        }
+    });
+    let io = TokioIo::new(Guarded::new(stream, Rc::clone(&watch)));
+    let mut connection = pin!(builder.serve_connection(io, service));
+    let mut draining = false;
+    let ended = poll_fn(|context| {
+        match watch.order(context) {
+            Order::Cut => return Poll::Ready(Ok(())),
+            Order::Drain if !draining => {
+                draining = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            Order::Drain | Order::Serve => {}
+        }
+        connection.as_mut().poll(context)
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!(peer = %peer.address, %error, "connection ended early");
+    }
+}
+
+/// The reply, or a constant 500 when making it panicked. What a request shares with others is behind locks that
+/// are whole after every step, so nothing is left half done.
+async fn unpanicked<F: Future<Output = Response<Full<Bytes>>>>(answer: AssertUnwindSafe<F>) -> Response<Full<Bytes>> {
+    let mut answer = pin!(answer.0);
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
+        Ok(polled) => polled,
+        Err(_) => {
+            tracing::error!("a request panicked; the panic's own line is above");
+            Poll::Ready(reply::closing(reply::refused(&OAuthError::SERVER_ERROR)))
+        }
+    })
+    .await
+}

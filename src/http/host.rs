@@ -1,0 +1,63 @@
+//! The `Host` rule of RFC 9112 §3.2, which hyper leaves to its user.
+//!
+//! The value itself is used for nothing: `iss`, `aud` and every URL come from the configuration.
+
+use http::header::HOST;
+use http::{HeaderMap, Version};
+
+/// True when the request says where it wants to go as its version demands: exactly one well-formed host in
+/// HTTP/1.1, at most one in the others.
+#[must_use]
+pub fn is_acceptable(version: Version, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => version != Version::HTTP_11,
+        (Some(host), None) => is_authority(host.as_bytes()),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// `uri-host [":" port]` of RFC 3986, without user information. The empty host is allowed by RFC 9112 for targets
+/// without an authority, which a token service does not have.
+fn is_authority(host: &[u8]) -> bool {
+    let (name, rest) = if host.first() == Some(&b'[') {
+        let end = host.iter().position(|&byte| byte == b']').map_or(0, |at| at + 1);
+        let (literal, rest) = host.split_at(end);
+        if literal.len() < 4 || !literal.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b'[' | b']' | b':' | b'.'))
+        {
+            return false;
+        }
+        (literal, rest)
+    } else {
+        let end = host.iter().position(|&byte| byte == b':').unwrap_or(host.len());
+        host.split_at(end)
+    };
+    let is_name_byte = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&'..=b',' | b';' | b'=')
+    };
+    let name_is_sound = host.first() == Some(&b'[') || name.iter().all(is_name_byte);
+    let port_is_sound = match rest.split_first() {
+        None => true,
+        Some((b':', port)) => port.len() <= 5 && port.iter().all(u8::is_ascii_digit),
+        Some(_) => false,
+    };
+    !name.is_empty() && name_is_sound && port_is_sound
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t007_a_host_is_a_name_or_address_and_perhaps_a_port() {
+        for host in ["a", "a.example:8080", "127.0.0.1:1", "[::1]", "[2001:db8::1]:443", "a:"] {
+            assert!(is_authority(host.as_bytes()), "{host}");
+        }
+        for host in
+            ["", ":80", "a b", "a/b", "u@a", "a:b", "a:123456", "[::1", "[x]", "[::1]x", "a:1:2", "a,b:c", "\"", "<"]
+        {
+            assert!(!is_authority(host.as_bytes()), "{host}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Bytes to protocol and back; the only code that knows hyper.
+//!
+//! `server` binds and runs the workers, `connection` and `guard` keep one connection within its limits, `routes`
+//! finds the endpoint, `token` is the one that matters, `body` reads and `reply` writes, `ops` is the operator's
+//! listener, `client` what our own commands ask other servers with.
+
+mod body;
+pub mod client;
+mod connection;
+mod guard;
+mod host;
+pub mod metadata;
+pub mod ops;
+mod overload;
+mod refusal;
+pub mod reply;
+pub mod routes;
+pub mod server;
+mod token;
+mod worker;
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use crate::app::App;
+use crate::limiter::FailureLimiter;
+
+pub use server::{Bound, ConnectionLimits, Drained, Server};
+pub use worker::{Peer, Worker};
+
+/// Connections that the operator's listener keeps.
+const OPS_CONNECTIONS: usize = 256;
+
+/// Serves the public endpoints on `bound`.
+///
+/// # Errors
+/// When a worker thread cannot be started.
+pub fn serve(app: &Arc<App>, bound: Bound) -> io::Result<Server> {
+    let serve = &app.config.serve;
+    let limits = ConnectionLimits {
+        connections: serve.max_connections,
+        head: serve.head_deadline,
+        idle: serve.idle_deadline,
+        write: serve.write_deadline,
+    };
+    let failures = &app.config.limits;
+    let limiter = Arc::new(FailureLimiter::new(failures.per_client, failures.per_source));
+    let (open, app) = (Arc::clone(app.metrics.connections()), Arc::clone(app));
+    Server::start(bound, limits, open, move |index| {
+        let worker = Rc::new(Worker::new(Arc::clone(&app), Arc::clone(&limiter), index));
+        move |request, peer| {
+            let worker = Rc::clone(&worker);
+            async move { routes::answer(&worker, request, peer).await }
+        }
+    })
+}
+
+/// Serves probes and metrics on `bound`.
+///
+/// # Errors
+/// When the thread cannot be started.
+pub fn serve_ops(app: &Arc<App>, bound: Bound) -> io::Result<Server> {
+    let (head, idle) = (Duration::from_secs(10), Duration::from_secs(60));
+    let limits = ConnectionLimits { connections: OPS_CONNECTIONS, head, idle, write: head };
+    let app = Arc::clone(app);
+    Server::start(bound, limits, Arc::new(AtomicI64::new(0)), move |_| {
+        let app = Arc::clone(&app);
+        move |request, _| {
+            let reply = ops::answer(&app, &request);
+            async move { reply }
+        }
+    })
+}

@@ -1,0 +1,107 @@
+//! Method and path to endpoint.
+//!
+//! Paths are compared byte for byte: no trailing slash, no second slash, no case folding, no redirect (RFC 9700
+//! §4.12). An issuer with a path keeps the well-known names by insertion (RFC 8414 §3.1).
+
+use http::{Method, Request, Version};
+use hyper::body::Incoming;
+
+use super::host;
+use super::reply::{self, Reply};
+use super::token::token;
+use super::worker::{Peer, Worker};
+use crate::metrics::Endpoint;
+use crate::oauth::{IssuerUrl, OAuthError};
+
+/// The paths of one issuer.
+#[derive(Debug)]
+pub struct Routes {
+    token: Box<str>,
+    jwks: Box<str>,
+    metadata: [Box<str>; 3],
+}
+
+impl Routes {
+    /// The paths below the issuer's own.
+    #[must_use]
+    pub fn new(issuer: &IssuerUrl) -> Self {
+        let base = issuer.path();
+        Self {
+            token: format!("{base}/oauth2/token").into(),
+            jwks: format!("{base}/.well-known/jwks.json").into(),
+            metadata: [
+                format!("/.well-known/oauth-authorization-server{base}").into(),
+                format!("/.well-known/openid-configuration{base}").into(),
+                // OpenID Connect Discovery appends where RFC 8414 inserts.
+                format!("{base}/.well-known/openid-configuration").into(),
+            ],
+        }
+    }
+
+    fn find(&self, path: &str) -> Endpoint {
+        if path == &*self.token {
+            Endpoint::Token
+        } else if path == &*self.jwks {
+            Endpoint::Jwks
+        } else if self.metadata.iter().any(|name| path == &**name) {
+            Endpoint::Metadata
+        } else {
+            Endpoint::Other
+        }
+    }
+}
+
+/// Answers one request of the public listener.
+pub async fn answer(worker: &Worker, request: Request<Incoming>, peer: Peer) -> Reply {
+    if !host::is_acceptable(request.version(), request.headers()) {
+        let error = OAuthError::invalid_request("exactly one valid Host is needed");
+        worker.shard().count_http(Endpoint::Other, 400);
+        return reply::closing(reply::refused(&error));
+    }
+    let endpoint = worker.routes().find(request.uri().path());
+    let drains = worker.drains() && request.version() < Version::HTTP_2;
+    let reply = match endpoint {
+        Endpoint::Token if request.method() == Method::POST => token(worker, request, peer).await,
+        Endpoint::Token => reply::method_not_allowed("POST"),
+        Endpoint::Jwks | Endpoint::Metadata => document(worker, endpoint, &request),
+        Endpoint::Other => reply::not_found(),
+    };
+    worker.shard().count_http(endpoint, reply.status().as_u16());
+    if drains { reply::closing(reply) } else { reply }
+}
+
+fn document(worker: &Worker, endpoint: Endpoint, request: &Request<Incoming>) -> Reply {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return reply::method_not_allowed("GET, HEAD");
+    }
+    let known = request.headers().get(http::header::IF_NONE_MATCH);
+    match endpoint {
+        Endpoint::Jwks => worker.jwks().reply(known),
+        _ => worker.metadata().reply(known),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t003_t004_paths_are_compared_byte_for_byte() {
+        let routes = Routes::new(&IssuerUrl::parse("https://a.example").unwrap());
+        assert_eq!(routes.find("/oauth2/token"), Endpoint::Token);
+        for path in
+            ["/oauth2/token/", "//oauth2/token", "/OAuth2/token", "/oauth2/token/../token", "/oauth2/%74oken", "/", ""]
+        {
+            assert_eq!(routes.find(path), Endpoint::Other, "{path}");
+        }
+    }
+
+    #[test]
+    fn m01_an_issuers_path_is_inserted_after_the_well_known_name() {
+        let routes = Routes::new(&IssuerUrl::parse("https://a.example/t/1").unwrap());
+        assert_eq!(routes.find("/.well-known/oauth-authorization-server/t/1"), Endpoint::Metadata);
+        assert_eq!(routes.find("/.well-known/oauth-authorization-server"), Endpoint::Other);
+        assert_eq!(routes.find("/t/1/oauth2/token"), Endpoint::Token);
+        assert_eq!(routes.find("/oauth2/token"), Endpoint::Other);
+    }
+}

@@ -1,0 +1,126 @@
+//! What one worker thread keeps at hand for its requests.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::body::BodyLimits;
+use super::metadata;
+use super::overload::{Overload, Permit};
+use super::reply::Document;
+use super::routes::Routes;
+use crate::app::App;
+use crate::jwt::TokenId;
+use crate::limiter::FailureLimiter;
+use crate::metrics::Shard;
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+/// The context of the requests of one thread.
+#[derive(Debug)]
+pub struct Worker {
+    app: Arc<App>,
+    limiter: Arc<FailureLimiter>,
+    index: usize,
+    overload: Rc<Overload>,
+    routes: Routes,
+    metadata: Document,
+    jwks: RefCell<(Arc<[u8]>, Document)>,
+}
+
+impl Worker {
+    /// The context of worker `index`; made on its own thread.
+    #[must_use]
+    pub fn new(app: Arc<App>, limiter: Arc<FailureLimiter>, index: usize) -> Self {
+        let max_age = app.config.keys.jwks_max_age.as_secs();
+        let keys = Arc::clone(app.tokens.keys().load().document());
+        let serve = &app.config.serve;
+        Self {
+            index,
+            limiter,
+            overload: Overload::new(serve.max_in_flight.div_ceil(serve.workers())),
+            routes: Routes::new(&app.issuer),
+            metadata: Document::new(&metadata::render(&app.issuer), "application/json", max_age),
+            jwks: RefCell::new((Arc::clone(&keys), jwks_document(&keys, max_age))),
+            app,
+        }
+    }
+
+    /// The service.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Where this worker counts.
+    #[must_use]
+    pub fn shard(&self) -> &Shard {
+        self.app.metrics.shard(self.index)
+    }
+
+    /// The bounds of failed authentications.
+    #[must_use]
+    pub fn limiter(&self) -> &FailureLimiter {
+        &self.limiter
+    }
+
+    /// The paths.
+    #[must_use]
+    pub const fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// A permit to begin a request, or `None` when this worker has too much to do.
+    #[must_use]
+    pub fn admit(&self, now: Instant) -> Option<Permit> {
+        self.overload.admit(now)
+    }
+
+    /// True once the process is about to stop: replies end their connections.
+    #[must_use]
+    pub fn drains(&self) -> bool {
+        self.app.is_draining()
+    }
+
+    /// The bounds of a body.
+    #[must_use]
+    pub fn body_limits(&self) -> BodyLimits {
+        let serve = &self.app.config.serve;
+        BodyLimits { size: serve.max_body, deadline: serve.body_deadline }
+    }
+
+    /// 128 fresh random bits.
+    #[must_use]
+    pub fn token_id(&self) -> TokenId {
+        TokenId(rand::random())
+    }
+
+    /// The metadata document.
+    #[must_use]
+    pub const fn metadata(&self) -> &Document {
+        &self.metadata
+    }
+
+    /// The JWKS document, rendered anew when the keys have changed.
+    #[must_use]
+    pub fn jwks(&self) -> Document {
+        let keys = self.app.tokens.keys().load();
+        let mut held = self.jwks.borrow_mut();
+        if !Arc::ptr_eq(&held.0, keys.document()) {
+            let max_age = self.app.config.keys.jwks_max_age.as_secs();
+            *held = (Arc::clone(keys.document()), jwks_document(keys.document(), max_age));
+        }
+        held.1.clone()
+    }
+}
+
+fn jwks_document(keys: &Arc<[u8]>, max_age: u64) -> Document {
+    Document::new(keys, "application/jwk-set+json", max_age)
+}

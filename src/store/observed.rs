@@ -1,0 +1,75 @@
+//! A store whose operations are counted and timed.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Changes, Cursor, KeyRecords, Pending, Store, StoreReport};
+use crate::metrics::StoreMetrics;
+use crate::oauth::{Client, ClientId};
+
+/// Wraps any backend; changes nothing but the figures.
+#[derive(Debug)]
+pub struct ObservedStore {
+    inner: Arc<dyn Store>,
+    metrics: StoreMetrics,
+}
+
+impl ObservedStore {
+    /// Counts the operations of `inner`.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>, metrics: StoreMetrics) -> Self {
+        Self { inner, metrics }
+    }
+
+    fn observe<'a, T: Send + 'a>(&'a self, operation: &'static str, pending: Pending<'a, T>) -> Pending<'a, T> {
+        Box::pin(async move {
+            let started = Instant::now();
+            let result = pending.await;
+            self.metrics.observe(operation, started.elapsed(), result.as_ref().err().map(super::StoreError::kind));
+            result
+        })
+    }
+}
+
+impl Store for ObservedStore {
+    fn backend(&self) -> &'static str {
+        self.inner.backend()
+    }
+
+    fn find_client<'a>(&'a self, id: &'a str) -> Pending<'a, Option<Client>> {
+        self.observe("find_client", self.inner.find_client(id))
+    }
+
+    fn list_clients<'a>(&'a self, after: Option<&'a ClientId>, limit: usize) -> Pending<'a, Vec<Client>> {
+        self.observe("list_clients", self.inner.list_clients(after, limit))
+    }
+
+    fn put_client(&self, client: Client) -> Pending<'_, u64> {
+        self.observe("put_client", self.inner.put_client(client))
+    }
+
+    fn remove_client<'a>(&'a self, id: &'a ClientId, revision: u64) -> Pending<'a, ()> {
+        self.observe("remove_client", self.inner.remove_client(id, revision))
+    }
+
+    fn find_keys(&self) -> Pending<'_, Option<KeyRecords>> {
+        self.observe("find_keys", self.inner.find_keys())
+    }
+
+    fn put_keys(&self, records: KeyRecords) -> Pending<'_, u64> {
+        self.observe("put_keys", self.inner.put_keys(records))
+    }
+
+    fn changes_since(&self, cursor: Option<Cursor>) -> Pending<'_, Changes> {
+        self.observe("changes_since", self.inner.changes_since(cursor))
+    }
+
+    fn check(&self) -> Pending<'_, StoreReport> {
+        self.observe("check", self.inner.check())
+    }
+
+    fn backup<'a>(&'a self, path: &'a Path) -> Pending<'a, ()> {
+        self.observe("backup", self.inner.backup(path))
+    }
+}

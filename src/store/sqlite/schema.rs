@@ -1,0 +1,201 @@
+//! Opening the file: what it must be, how it is made, and how it is brought up to date.
+//!
+//! A new store is made under another name and linked into place, so no process ever sees half of one. Each
+//! migration is one transaction that also sets `user_version`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::store::StoreError;
+use crate::store::url::OpenMode;
+
+/// `jetn`: tells our files from those of other programs.
+const APPLICATION_ID: i32 = 0x6A65_746E;
+/// The WAL-reset race is fixed from here on.
+const MIN_SQLITE: i32 = 3_051_003;
+/// How long a write waits for another process's.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// The first bytes of every SQLite file.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// One step per schema version; never changed once released.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE clients (id TEXT NOT NULL PRIMARY KEY, revision INTEGER NOT NULL, document TEXT NOT NULL) STRICT;
+    CREATE TABLE signing_keys (
+        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+        revision INTEGER NOT NULL, master_key_check TEXT NOT NULL, document TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE changes (seq INTEGER PRIMARY KEY AUTOINCREMENT, client TEXT) STRICT;
+"];
+
+/// The schema version of this build.
+pub const SCHEMA: u32 = MIGRATIONS.len() as u32;
+
+/// Which file a path named when it was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    /// The file that `path` names now.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn of(path: &Path) -> Result<Self, StoreError> {
+        let metadata = fs::metadata(path).map_err(|_| replaced(path))?;
+        Ok(Self { device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    /// # Errors
+    /// When `path` names another file by now, or none: what we would write would be lost.
+    pub fn check(self, path: &Path) -> Result<(), StoreError> {
+        if Self::of(path)? == self { Ok(()) } else { Err(replaced(path)) }
+    }
+}
+
+fn replaced(path: &Path) -> StoreError {
+    unusable(path, "was moved, removed or replaced while in use: restart jeton once the right file is in place")
+}
+
+fn unusable(path: &Path, what: &str) -> StoreError {
+    StoreError::Unusable(format!("{} {what}", path.display()))
+}
+
+/// Makes sure that `path` is a store of ours in the schema of this build.
+///
+/// # Errors
+/// When it is missing or anything else; a file that is there is never overwritten.
+pub fn prepare(path: &Path, mode: OpenMode) -> Result<(), StoreError> {
+    if rusqlite::version_number() < MIN_SQLITE {
+        return Err(StoreError::Unusable(format!(
+            "SQLite {} can lose writes: build with 3.51.3 or newer",
+            rusqlite::version()
+        )));
+    }
+    match fs::metadata(path) {
+        Ok(metadata) => check_file(path, &metadata)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match mode {
+            OpenMode::CreateIfMissing => create(path)?,
+            OpenMode::MustExist => {
+                return Err(unusable(path, "does not exist: 'jeton serve' or 'jeton client add' makes it"));
+            }
+        },
+        Err(error) => return Err(unusable(path, &format!("cannot be opened: {error}"))),
+    }
+    migrate(path, &mut connect(path)?)
+}
+
+fn check_file(path: &Path, metadata: &fs::Metadata) -> Result<(), StoreError> {
+    if !metadata.is_file() {
+        return Err(unusable(path, "is not a file: name a file in store.url"));
+    }
+    if metadata.len() == 0 {
+        return Err(unusable(path, "is empty: restore it from a backup, or remove it to begin anew"));
+    }
+    let mut magic = [0; MAGIC.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut magic));
+    read.map_err(|error| unusable(path, &format!("cannot be read: {error}")))?;
+    if magic != *MAGIC {
+        return Err(unusable(path, "is not a jeton store (or it is encrypted or damaged): it was left as it is"));
+    }
+    Ok(())
+}
+
+/// Makes a whole store beside `path`, then gives it its name; whoever comes second takes the first one's.
+fn create(path: &Path) -> Result<(), StoreError> {
+    let failed = |error: io::Error| unusable(path, &format!("cannot be made: {error}"));
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".new-{}", std::process::id()));
+    let fresh = PathBuf::from(name);
+    // A leftover of a crash is half a store at most.
+    drop(fs::remove_file(&fresh));
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).map_err(failed)?;
+    let made = fill(&fresh).and_then(|()| file.sync_all().map_err(failed)).and_then(|()| {
+        fs::hard_link(&fresh, path)
+            .or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(failed(error)) })
+    });
+    let removed = fs::remove_file(&fresh).map_err(failed);
+    made.and(removed)?;
+    sync_folder(path).map_err(failed)
+}
+
+fn fill(fresh: &Path) -> Result<(), StoreError> {
+    let mut connection = Connection::open(fresh)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    migrate(fresh, &mut connection)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// A connection with the settings that the contract rests on.
+///
+/// # Errors
+/// When the file cannot be opened, or is not ours.
+pub fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    let application_id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if application_id != APPLICATION_ID {
+        return Err(unusable(path, "is a database of another program: it was left as it is"));
+    }
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(unusable(path, "cannot be used in WAL mode: it must be writable and on a local disk"));
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    Ok(connection)
+}
+
+fn migrate(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
+    // Under the write lock, so that two processes do not migrate at once.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > SCHEMA {
+        return Err(unusable(
+            path,
+            &format!("has schema {version}, this build knows up to {SCHEMA}: use a newer jeton"),
+        ));
+    }
+    for (step, sql) in (1_u32..).zip(MIGRATIONS).skip_while(|(step, _)| *step <= version) {
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", step)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// Copies the store as of now to a file that must not exist yet.
+///
+/// # Errors
+/// When the file exists or cannot be written.
+pub fn backup(connection: &mut Connection, to: &Path) -> Result<(), StoreError> {
+    let failed = |error: io::Error| unusable(to, &format!("cannot be written: {error}"));
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to).map_err(failed)?;
+    let copied = copy(connection, to)
+        .and_then(|()| file.sync_all().map_err(failed))
+        .and_then(|()| sync_folder(to).map_err(failed));
+    if copied.is_err() {
+        fs::remove_file(to).map_err(failed)?;
+    }
+    copied
+}
+
+fn copy(connection: &Connection, to: &Path) -> Result<(), StoreError> {
+    let mut target = Connection::open(to)?;
+    let backup = rusqlite::backup::Backup::new(connection, &mut target)?;
+    Ok(backup.run_to_completion(1024, Duration::ZERO, None)?)
+}
