@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -15,12 +16,25 @@ use crate::config::{ConfigError, Log, LogFormat};
 
 /// How many lines may wait.
 const QUEUE: usize = 4096;
+/// How long the end of the process waits for the last lines.
+const FLUSH_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Hands whole lines to the writing thread.
 #[derive(Clone, Debug)]
 struct Lines {
     queue: SyncSender<Vec<u8>>,
     dropped: Arc<AtomicU64>,
+}
+
+/// Lines that were queued and not yet written.
+static WAITING: AtomicU64 = AtomicU64::new(0);
+
+/// Waits until what was logged is written, but not for a reader that has stopped.
+pub fn flush() {
+    let end = Instant::now() + FLUSH_DEADLINE;
+    while WAITING.load(Ordering::Acquire) > 0 && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// One line on its way; handed over when it is dropped.
@@ -42,7 +56,9 @@ impl Write for Line<'_> {
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
+        WAITING.fetch_add(1, Ordering::Relaxed);
         if self.lines.queue.try_send(std::mem::take(&mut self.text)).is_err() {
+            WAITING.fetch_sub(1, Ordering::Relaxed);
             self.lines.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -95,5 +111,6 @@ fn write_lines(lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
             drop(io::stderr().lock().write_all(note.as_bytes()));
         }
         drop(io::stderr().lock().write_all(&line));
+        WAITING.fetch_sub(1, Ordering::Release);
     }
 }

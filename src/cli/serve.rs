@@ -99,13 +99,13 @@ fn issuer(config: &Config, address: SocketAddr) -> Result<IssuerUrl, ConfigError
 }
 
 /// SIGTERM and SIGINT, each meaning the same.
-struct Signals {
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, CliError> {
+    pub fn new() -> Result<Self, CliError> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
@@ -119,7 +119,7 @@ impl Signals {
 
 impl Running {
     /// Serves until a signal: the first drains, a second ends at once.
-    async fn until_stopped(self, mut signals: Signals) -> Result<(), CliError> {
+    pub async fn until_stopped(self, mut signals: Signals) -> Result<(), CliError> {
         tokio::select! {
             () = signals.next() => tracing::info!("stopping: no longer ready, requests under way are answered"),
             () = self.part_lost() => {

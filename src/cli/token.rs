@@ -27,7 +27,7 @@ pub struct TokenArgs {
 
 #[derive(Debug, Subcommand)]
 enum TokenCommand {
-    /// Get a token as a client does; the secret comes from a file or from JETON_CLIENT_SECRET
+    /// Get a token as a client does; the secret comes from a file or from `JETON_CLIENT_SECRET`
     Issue(IssueArgs),
     /// Show what a token says; with an issuer, verify it by the issuer's published keys
     Inspect {
@@ -212,6 +212,6 @@ async fn verify_by(issuer: &str, token: &str, now: UnixTime) -> Result<Result<()
     let url = member(&fetch_metadata(issuer).await?, "jwks_uri")?;
     let keys = fetch_json(&url).await?.to_string();
     let keys = PublicKey::from_jwks(keys.as_bytes()).map_err(|error| CliError::Failed(format!("{url}: {error}")))?;
-    let expected = Expected { issuer, audience: None, now, leeway: Duration::from_secs(60) };
+    let expected = Expected { issuer, audience: None, now, leeway: Duration::from_mins(1) };
     Ok(verify(token, &keys, &expected).map(drop).map_err(|error| error.to_string()))
 }

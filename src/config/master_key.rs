@@ -20,6 +20,7 @@ const MAX_FILE_BYTES: u64 = 4096;
 ///
 /// # Errors
 /// When the store needs a file and none is named.
+#[must_use]
 pub fn path(config: &Config) -> Option<PathBuf> {
     match (&config.master_key_file, &config.store.url) {
         (Some(path), _) => Some(path.clone()),

@@ -248,7 +248,7 @@ mod tests {
         ] {
             assert_eq!(read(toml).unwrap_err().to_string(), sentence);
         }
-        assert!(read("a = \nb").unwrap_err().to_string().starts_with("jeton.toml:1: "));
+        assert!(read("a 1").unwrap_err().to_string().starts_with("jeton.toml:1: "));
     }
 
     #[test]

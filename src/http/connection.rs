@@ -101,9 +101,10 @@ pub async fn serve<H, F>(
 /// are whole after every step, so nothing is left half done.
 async fn unpanicked<F: Future<Output = Response<Full<Bytes>>>>(answer: AssertUnwindSafe<F>) -> Response<Full<Bytes>> {
     let mut answer = pin!(answer.0);
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
-        Ok(polled) => polled,
-        Err(_) => {
+    poll_fn(|context| {
+        if let Ok(polled) = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
+            polled
+        } else {
             tracing::error!("a request panicked; the panic's own line is above");
             Poll::Ready(reply::closing(reply::refused(&OAuthError::SERVER_ERROR)))
         }

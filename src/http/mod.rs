@@ -2,11 +2,12 @@
 //!
 //! `server` binds and runs the workers, `connection` and `guard` keep one connection within its limits, `routes`
 //! finds the endpoint, `token` is the one that matters, `body` reads and `reply` writes, `ops` is the operator's
-//! listener, `client` what our own commands ask other servers with.
+//! listener, `client` what our own commands ask other servers with, `demo` the quickstart's resource server.
 
 mod body;
 pub mod client;
 mod connection;
+pub mod demo;
 mod guard;
 mod host;
 pub mod metadata;
@@ -63,7 +64,7 @@ pub fn serve(app: &Arc<App>, bound: Bound) -> io::Result<Server> {
 /// # Errors
 /// When the thread cannot be started.
 pub fn serve_ops(app: &Arc<App>, bound: Bound) -> io::Result<Server> {
-    let (head, idle) = (Duration::from_secs(10), Duration::from_secs(60));
+    let (head, idle) = (Duration::from_secs(10), Duration::from_mins(1));
     let limits = ConnectionLimits { connections: OPS_CONNECTIONS, head, idle, write: head };
     let app = Arc::clone(app);
     Server::start(bound, limits, Arc::new(AtomicI64::new(0)), move |_| {

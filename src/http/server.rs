@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::LocalOptions;
 use tokio::sync::watch;
 
 use super::connection;
@@ -132,7 +133,7 @@ impl Server {
             let (told, open, handler) = (told.clone(), Arc::clone(&open), handler.clone());
             let run = move || {
                 let runtime =
-                    tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
+                    tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
                 runtime.block_on(async {
                     let listener = TcpListener::from_std(listener)?;
                     Acceptor::new(limits, open, handler(index)).run(listener, told).await;

@@ -98,7 +98,7 @@ fn refuse(refusal: &Refusal) -> (Reply, ErrorCode) {
         Refusal::Issue(error) => {
             match error {
                 IssueError::Store(cause) => {
-                    tracing::warn!(kind = cause.kind(), %cause, "a token request needed the store")
+                    tracing::warn!(kind = cause.kind(), %cause, "a token request needed the store");
                 }
                 IssueError::NoSigningKey => tracing::error!("no signing key is active, no token can be issued"),
                 IssueError::Refused(_) => {}

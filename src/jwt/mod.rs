@@ -1,5 +1,5 @@
 //! A grant becomes a signed string, and back: JWS compact serialisation (RFC 7515), the access token profile of
-//! RFC 9068, EdDSA (RFC 8037).
+//! RFC 9068, `EdDSA` (RFC 8037).
 //!
 //! `claims` writes what a token says, `sign` signs it in place, `verify` is what a resource server does with it.
 //! Leaves the keys themselves, their states and the JWKS to `keys`.

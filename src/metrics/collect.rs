@@ -21,7 +21,7 @@ const FAMILIES: [(&str, &str, &[&str]); 6] = [
 
 /// The collector of all shards.
 pub struct Shards {
-    shards: Arc<[Shard]>,
+    workers: Arc<[Shard]>,
     connections: Arc<AtomicI64>,
     descs: Vec<Desc>,
 }
@@ -35,11 +35,11 @@ impl Shards {
             Desc::new(name.to_owned(), help.to_owned(), labels, std::collections::HashMap::new())
         };
         let descs = FAMILIES.into_iter().map(desc).collect::<Result<_, _>>()?;
-        Ok(Self { shards, connections, descs })
+        Ok(Self { workers: shards, connections, descs })
     }
 
     fn sum(&self, pick: impl Fn(&Shard) -> Option<&Count>) -> u64 {
-        self.shards.iter().filter_map(pick).map(Count::read).sum()
+        self.workers.iter().filter_map(pick).map(Count::read).sum()
     }
 
     fn token_requests(&self) -> Vec<Metric> {

@@ -33,7 +33,7 @@ const LOOKUP_DEADLINE: Duration = Duration::from_secs(2);
 /// The longest wait for a commit.
 const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 /// The longest wait for a look over the whole store.
-const SURVEY_DEADLINE: Duration = Duration::from_secs(3600);
+const SURVEY_DEADLINE: Duration = Duration::from_hours(1);
 
 /// An open SQLite store.
 #[derive(Debug)]

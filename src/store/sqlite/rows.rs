@@ -20,12 +20,12 @@ const FEED_PAGE: i64 = 10_000;
 pub fn find_client(connection: &mut Connection, id: &str) -> Result<Option<Client>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT revision, document FROM clients WHERE id = ?1")?;
     let row = statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    row.map(|(revision, document)| read_client(id, revision, document)).transpose()
+    row.map(|(revision, document): (i64, String)| read_client(id, revision, &document)).transpose()
 }
 
-fn read_client(id: &str, revision: i64, document: String) -> Result<Client, StoreError> {
+fn read_client(id: &str, revision: i64, document: &str) -> Result<Client, StoreError> {
     let damaged = |what: &str| StoreError::Corrupt(format!("the record of client {id} {what}"));
-    let mut client: Client = serde_json::from_str(&document).map_err(|_| damaged("cannot be read"))?;
+    let mut client: Client = serde_json::from_str(document).map_err(|_| damaged("cannot be read"))?;
     if client.id.as_str() != id {
         return Err(damaged("is that of another client"));
     }
@@ -41,7 +41,7 @@ pub fn list_clients(connection: &mut Connection, after: &str, limit: usize) -> R
     let mut clients = Vec::new();
     while let Some(row) = rows.next()? {
         let id: String = row.get(0)?;
-        clients.push(read_client(&id, row.get(1)?, row.get(2)?)?);
+        clients.push(read_client(&id, row.get(1)?, row.get_ref(2)?.as_str().unwrap_or_default())?);
     }
     Ok(clients)
 }
@@ -184,7 +184,7 @@ fn check_clients(connection: &Connection, problems: &mut Vec<String>) -> Result<
     while let Some(row) = rows.next()? {
         clients += 1;
         let id: String = row.get(0)?;
-        if let Err(error) = read_client(&id, row.get(1)?, row.get(2)?)
+        if let Err(error) = read_client(&id, row.get(1)?, row.get_ref(2)?.as_str().unwrap_or_default())
             && problems.len() < 20
         {
             problems.push(error.to_string());

@@ -25,14 +25,14 @@ trait Job: Send {
 }
 
 struct Write<T, F> {
-    write: F,
+    work: F,
     written: Option<T>,
     reply: Reply<T>,
 }
 
 impl<T: Send, F: FnMut(&Transaction<'_>) -> Result<T, StoreError> + Send> Job for Write<T, F> {
     fn apply(&mut self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
-        self.written = Some((self.write)(transaction)?);
+        self.written = Some((self.work)(transaction)?);
         Ok(())
     }
 
@@ -71,7 +71,7 @@ impl Writer {
     ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
         let (reply, answer) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or(StoreError::Overloaded)?;
-        queue.try_send(Box::new(Write { write, written: None, reply })).map_err(|_| StoreError::Overloaded)?;
+        queue.try_send(Box::new(Write { work: write, written: None, reply })).map_err(|_| StoreError::Overloaded)?;
         Ok(answer)
     }
 }
