@@ -1,0 +1,1 @@
+//! Real clients get tokens, and real verifiers accept them.

@@ -1,0 +1,1 @@
+//! Limits, deadlines and overload of the public listener.

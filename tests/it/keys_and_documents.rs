@@ -1,0 +1,1 @@
+//! Signing keys, the JWKS document and the metadata.

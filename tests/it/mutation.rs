@@ -1,0 +1,1 @@
+//! Mutated requests: whatever arrives, the answer is well-formed HTTP and no 5xx.
