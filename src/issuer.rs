@@ -181,6 +181,7 @@ impl TokenIssuer {
         let mut response = TokenResponse::begin(jwt::sign::max_token_bytes(claims, moment.key), scope.len());
         let token = jwt::push_unsigned(claims, &stamp, moment.key, response.body_mut());
         response.finish(lifetime.as_secs(), scope);
+        tracing::debug!(client = %grant.client.id, scope, kid = %moment.key.kid(), jti = %token_id, "token issued");
         Draft { response, token }
     }
 }

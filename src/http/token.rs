@@ -32,7 +32,7 @@ enum Refusal {
 pub async fn token(worker: &Worker, request: Request<Incoming>, peer: Peer) -> Reply {
     let started = Instant::now();
     let Some(_permit) = worker.admit(started) else {
-        return finish(worker, started, Err(Refusal::Issue(OAuthError::TEMPORARILY_UNAVAILABLE.into())), None);
+        return finish(worker, (peer, started), Err(Refusal::Issue(OAuthError::TEMPORARILY_UNAVAILABLE.into())), None);
     };
     let (parts, incoming) = request.into_parts();
     let headers = parts.headers;
@@ -40,7 +40,7 @@ pub async fn token(worker: &Worker, request: Request<Incoming>, peer: Peer) -> R
         Ok(form) => issue(worker, &headers, &form, (peer, started)).await,
         Err(error) => Err(Refusal::Body(error)),
     };
-    finish(worker, started, answer, Some(headers))
+    finish(worker, (peer, started), answer, Some(headers))
 }
 
 async fn issue(
@@ -76,7 +76,7 @@ async fn issue(
 /// Counts, logs what is ours to mend, and makes the reply.
 fn finish(
     worker: &Worker,
-    started: Instant,
+    (peer, started): (Peer, Instant),
     answer: Result<TokenResponse, Refusal>,
     recycled: Option<HeaderMap>,
 ) -> Reply {
@@ -84,6 +84,8 @@ fn finish(
         Ok(response) => (reply::issued(recycled.unwrap_or_default(), response), None),
         Err(refusal) => {
             let (reply, code) = refuse(&refusal);
+            // Nothing that the caller sent: what is meant for the id's field may be a secret.
+            tracing::debug!(source = %peer.address.ip(), error = code.as_str(), "token refused");
             (reply, Some(code))
         }
     };

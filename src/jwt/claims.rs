@@ -3,6 +3,8 @@
 //! `iss sub client_id aud scope` are constant for a client: they stand first and are kept in base64url, padded
 //! with spaces (JSON allows them) to a multiple of three bytes, so that a token needs only its tail encoded.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -16,6 +18,12 @@ const MAX_TAIL_BYTES: usize = 96;
 /// `jti`: 128 random bits.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenId(pub [u8; 16]);
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
 
 /// What differs from token to token.
 #[derive(Clone, Copy, Debug)]
