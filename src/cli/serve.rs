@@ -145,6 +145,7 @@ impl Running {
     /// First not ready, then no longer accepting, then done with what was accepted.
     pub async fn drain(&self) -> Drained {
         self.app.start_draining();
+        tokio::time::sleep(self.app.config.serve.drain_delay).await;
         let drained = self.public.drain(self.app.config.serve.drain).await;
         self.ops.drain(Duration::ZERO).await;
         self.follower.abort();

@@ -66,7 +66,9 @@ pub struct Serve {
     pub idle_deadline: Duration,
     /// Largest body in bytes.
     pub max_body: usize,
-    /// How long connections may go on after SIGTERM.
+    /// How long new connections are still taken after SIGTERM, while readyz says no already.
+    pub drain_delay: Duration,
+    /// How long connections may go on after that.
     pub drain: Duration,
 }
 
@@ -195,6 +197,7 @@ impl Config {
             write_deadline: raw.read("serve.write_deadline", duration::parse)?,
             idle_deadline: raw.read("serve.idle_deadline", duration::parse)?,
             max_body: raw.read("serve.max_body", |text| number(text, 1024, 16 * 1024 * 1024))?,
+            drain_delay: raw.read("serve.drain_delay", duration::parse)?,
             drain: raw.read("serve.drain", duration::parse)?,
         })
     }

@@ -19,7 +19,7 @@ const fn setting(key: &'static str, default: &'static str, why: &'static str) ->
 }
 
 /// Every setting, in the order in which it is shown.
-pub const SETTINGS: [Setting; 27] = [
+pub const SETTINGS: [Setting; 28] = [
     setting("issuer", "", "The URL that clients and resource servers know; needed once the listener is not loopback."),
     setting("listen", "127.0.0.1:8080", "Where clients connect."),
     setting("ops_listen", "127.0.0.1:8081", "Where probes and Prometheus connect; keep it off the public network."),
@@ -36,6 +36,11 @@ pub const SETTINGS: [Setting; 27] = [
     setting("serve.write_deadline", "10s", "Lower it under attacks by clients that do not read."),
     setting("serve.idle_deadline", "60s", "Raise it above the keep-alive of a load balancer in front."),
     setting("serve.max_body", "65536", "Bytes; raise it for requests with very many resources."),
+    setting(
+        "serve.drain_delay",
+        "0s",
+        "Raise it to the interval of your load balancer's probes: so long after SIGTERM new connections are still taken.",
+    ),
     setting("serve.drain", "10s", "Keep it below the time that the supervisor waits after SIGTERM."),
     setting("token.lifetime", "1h", "Shorter limits the use of a stolen token, longer the load."),
     setting(
