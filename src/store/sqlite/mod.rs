@@ -1,6 +1,6 @@
 //! The embedded store: one SQLite file, many processes.
 //!
-//! `schema` opens the file and brings it up to date, `writer` is the one thread that writes (whatever waits is
+//! `schema` opens the file and brings it up to date, `open_file` keeps an eye on it, `writer` is the one thread that writes (whatever waits is
 //! committed together), `reader` the threads that read beside it, `rows` the statements. No method blocks its
 //! caller: work goes through bounded queues, and a full queue says so at once.
 //!
@@ -10,6 +10,7 @@
 //! WAL-reset race (3.51.3).
 
 mod error;
+mod open_file;
 mod reader;
 mod rows;
 mod schema;
@@ -20,13 +21,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use self::open_file::OpenFile;
 use self::reader::Reader;
 use self::writer::Writer;
 use super::url::OpenMode;
 use super::{Changes, Cursor, KeyRecords, Pending, Store, StoreError, StoreReport};
 use crate::oauth::{Client, ClientId};
-
-pub use schema::Identity;
 
 /// The longest wait for an answer on the token path.
 const LOOKUP_DEADLINE: Duration = Duration::from_secs(2);
@@ -53,12 +53,11 @@ impl SqliteStore {
     /// When the file is missing, damaged, foreign, of a newer version, or cannot be made.
     pub fn open(path: &Path, mode: OpenMode) -> Result<Self, StoreError> {
         schema::prepare(path, mode)?;
-        let open = || schema::connect(path);
         Ok(Self {
             path: path.to_owned(),
-            writer: Writer::start(path.to_owned(), open()?)?,
-            lookups: Reader::start("store-lookups", path.to_owned(), open()?)?,
-            surveys: Reader::start("store-surveys", path.to_owned(), open()?)?,
+            writer: Writer::start(OpenFile::open(path)?)?,
+            lookups: Reader::start("store-lookups", OpenFile::open(path)?)?,
+            surveys: Reader::start("store-surveys", OpenFile::open(path)?)?,
         })
     }
 

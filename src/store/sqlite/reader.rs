@@ -1,14 +1,14 @@
 //! A thread that reads: one connection, one bounded queue.
 
-use std::path::PathBuf;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::schema::{Identity, connect};
+use super::open_file::OpenFile;
 use crate::store::StoreError;
 
 /// How many reads may wait.
@@ -29,11 +29,9 @@ pub struct Reader {
 impl Reader {
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(name: &str, path: PathBuf, connection: Connection) -> Result<Self, StoreError> {
+    pub fn start(name: &str, file: OpenFile) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(QUEUE);
-        let identity = Identity::of(&path)?;
-        let source = Source { path, identity, checked_at: Instant::now(), connection: Some(connection) };
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&jobs, source));
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&jobs, file));
         let thread = thread.map_err(|error| StoreError::Io(error.to_string()))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
@@ -73,31 +71,31 @@ impl Drop for Reader {
     }
 }
 
-struct Source {
-    path: PathBuf,
-    identity: Identity,
-    checked_at: Instant,
-    connection: Option<Connection>,
-}
-
-impl Source {
-    /// The connection, opened anew when the last one failed.
-    fn connection(&mut self) -> Result<&mut Connection, StoreError> {
-        if self.connection.is_none() || self.checked_at.elapsed() >= CHECK_EVERY {
-            self.identity.check(&self.path)?;
-            self.checked_at = Instant::now();
+fn run(jobs: &Receiver<Job>, mut file: OpenFile) {
+    while let Ok(job) = jobs.recv() {
+        let answered = catch_unwind(AssertUnwindSafe(|| job(file.connection(CHECK_EVERY))));
+        // After a panic, too, whatever the connection was doing is of no use any more; the next read has a new one.
+        if answered.is_err() || answered.is_ok_and(|failed| failed.is_some_and(|error| error.spoils_connection())) {
+            file.distrust();
         }
-        if self.connection.is_none() {
-            self.connection = Some(connect(&self.path)?);
-        }
-        self.connection.as_mut().ok_or(StoreError::Overloaded)
     }
 }
 
-fn run(jobs: &Receiver<Job>, mut source: Source) {
-    while let Ok(job) = jobs.recv() {
-        if job(source.connection()).is_some_and(|failed| failed.spoils_connection()) {
-            source.connection = None;
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::OpenMode;
+    use crate::store::sqlite::schema;
+
+    #[tokio::test]
+    async fn p12_a_panic_takes_down_its_own_read_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        schema::prepare(&path, OpenMode::CreateIfMissing).unwrap();
+        let reader = Reader::start("reader", OpenFile::open(&path).unwrap()).unwrap();
+        let broken = reader.queue(|_| -> Result<(), StoreError> { panic!("a bug") }).unwrap();
+        let next = reader.queue(|connection| Ok(connection.query_row("SELECT 7", [], |row| row.get::<_, i64>(0))?));
+        assert!(broken.await.is_err(), "whoever asked is told");
+        assert_eq!(next.unwrap().await.unwrap().unwrap(), 7);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -36,35 +36,8 @@ const MIGRATIONS: [&str; SCHEMA as usize] = ["
 /// The schema version of this build.
 pub const SCHEMA: u32 = 1;
 
-/// Which file a path named when it was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
-    device: u64,
-    inode: u64,
-}
-
-impl Identity {
-    /// The file that `path` names now.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn of(path: &Path) -> Result<Self, StoreError> {
-        let metadata = fs::metadata(path).map_err(|_| replaced(path))?;
-        Ok(Self { device: metadata.dev(), inode: metadata.ino() })
-    }
-
-    /// # Errors
-    /// When `path` names another file by now, or none: what we would write would be lost.
-    pub fn check(self, path: &Path) -> Result<(), StoreError> {
-        if Self::of(path)? == self { Ok(()) } else { Err(replaced(path)) }
-    }
-}
-
-fn replaced(path: &Path) -> StoreError {
-    unusable(path, "was moved, removed or replaced while in use: restart jeton once the right file is in place")
-}
-
-fn unusable(path: &Path, what: &str) -> StoreError {
+/// The error of a file that is not what it should be.
+pub fn unusable(path: &Path, what: &str) -> StoreError {
     StoreError::Unusable(format!("{} {what}", path.display()))
 }
 
@@ -162,6 +135,11 @@ pub fn connect(path: &Path) -> Result<Connection, StoreError> {
 }
 
 fn migrate(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    // Nothing to do takes no lock: a store that someone writes to, or that cannot be written, can still be read.
+    if version == SCHEMA {
+        return Ok(());
+    }
     // Under the write lock, so that two processes do not migrate at once.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
