@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::App;
+use super::{App, Survey};
 use crate::keys::{KeySet, MasterKey};
 use crate::store::{Change, Changes, Cursor, Store, StoreError};
 
@@ -25,11 +25,18 @@ pub struct Follower {
     cursor: Option<Cursor>,
     last_answer: Instant,
     lost: bool,
+    survey: Survey,
 }
 
 impl Follower {
     pub(super) fn new(app: Arc<App>, store: Arc<dyn Store>, master: MasterKey, key_revision: u64) -> Self {
-        Self { app, store, master, key_revision, cursor: None, last_answer: Instant::now(), lost: false }
+        let survey = Survey::new(Arc::clone(&store));
+        Self { app, store, master, key_revision, cursor: None, last_answer: Instant::now(), lost: false, survey }
+    }
+
+    /// Goes on with a look over the store that was begun before.
+    pub fn take_over(&mut self, survey: Survey) {
+        self.survey = survey;
     }
 
     /// Follows until the task is dropped.
@@ -46,6 +53,7 @@ impl Follower {
     pub async fn step(&mut self) {
         let outcome = self.follow().await;
         self.note(outcome);
+        self.look_over().await;
         self.advance_keys();
     }
 
@@ -93,6 +101,8 @@ impl Follower {
 
     fn note(&mut self, outcome: Result<(), StoreError>) {
         let answered = outcome.is_ok();
+        // Such a store does not come back by itself, so it has no grace.
+        let replaced = matches!(outcome, Err(StoreError::Unusable(_)));
         if answered {
             self.last_answer = Instant::now();
         }
@@ -107,7 +117,20 @@ impl Follower {
         app.metrics.store().set_up(answered);
         let within_grace = self.last_answer.elapsed() <= app.config.store.outage_grace;
         app.tokens.clients().set_serving(within_grace);
-        app.readiness.store_lost.store(!within_grace, Ordering::Relaxed);
+        app.readiness.store_lost.store(replaced || !within_grace, Ordering::Relaxed);
+    }
+
+    /// Damage found by any read stays a reason not to be ready until the whole store was looked over without any.
+    async fn look_over(&mut self) {
+        let damaged = &self.app.readiness.store_damaged;
+        match self.survey.poll(damaged.load(Ordering::Relaxed)).await {
+            Some(Ok(())) => damaged.store(false, Ordering::Relaxed),
+            Some(Err(error)) => {
+                tracing::error!(kind = error.kind(), %error, "the store was looked over: it is not well");
+                damaged.store(true, Ordering::Relaxed);
+            }
+            None => {}
+        }
     }
 
     /// Drops keys whose time is over, and tells how old the active one is.

@@ -4,6 +4,7 @@
 //! Leaves opening the store and unlocking the keys to whoever starts the process.
 
 mod follow;
+mod survey;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +20,7 @@ use crate::store::observed::ObservedStore;
 use crate::store::{KeyRecords, Store};
 
 pub use follow::Follower;
+pub use survey::Survey;
 
 /// What was opened before the server could be built.
 pub struct Opened {
@@ -51,6 +53,8 @@ pub struct App {
 struct Readiness {
     draining: AtomicBool,
     store_lost: AtomicBool,
+    /// Set by whatever read finds damage, cleared by a whole look over the store that finds none.
+    store_damaged: Arc<AtomicBool>,
     no_key: AtomicBool,
 }
 
@@ -70,11 +74,13 @@ impl App {
         let audience = config.token.default_audience.clone().map_or_else(|| Audience::parse(issuer.as_str()), Ok);
         let defaults = ClaimDefaults { audience: audience.map_err(|_| AppError::Audience)?, issuer: issuer.clone() };
         let metrics = Metrics::new(config.serve.workers(), store.backend())?;
-        let store: Arc<dyn Store> = Arc::new(ObservedStore::new(store, metrics.store().clone()));
+        let readiness = Readiness::default();
+        let store: Arc<dyn Store> =
+            Arc::new(ObservedStore::new(store, metrics.store().clone(), Arc::clone(&readiness.store_damaged)));
         let clients = ClientCache::new(Arc::clone(&store), defaults, config.store.cache_clients);
         let lifetimes = Lifetimes { default: config.token.lifetime, longest: config.token.max_lifetime };
         let tokens = TokenIssuer::new(clients, keys, master.secret_hasher(), lifetimes);
-        let app = Arc::new(Self { tokens, metrics, clock, config, issuer, readiness: Readiness::default() });
+        let app = Arc::new(Self { tokens, metrics, clock, config, issuer, readiness });
         let follower = Follower::new(Arc::clone(&app), store, master, records.revision);
         Ok((app, follower))
     }
@@ -82,8 +88,8 @@ impl App {
     /// Whether a load balancer should send requests here.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let Readiness { draining, store_lost, no_key } = &self.readiness;
-        ![draining, store_lost, no_key].into_iter().any(|reason| reason.load(Ordering::Relaxed))
+        let Readiness { draining, store_lost, store_damaged, no_key } = &self.readiness;
+        ![draining, store_lost, store_damaged, no_key].into_iter().any(|reason| reason.load(Ordering::Relaxed))
     }
 
     /// True once the process is about to stop.

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{CliError, Global, load_master_key, log};
 use crate::admin;
-use crate::app::{App, Follower, Opened};
+use crate::app::{App, Follower, Opened, Survey};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, Bound, Drained, Server};
@@ -64,6 +64,7 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<(), CliError> {
 /// Opens the store, unlocks the keys, binds, and serves.
 pub async fn start(config: Config) -> Result<Running, CliError> {
     let store = config.store.url.open(OpenMode::CreateIfMissing)?;
+    let survey = Survey::begin(Arc::clone(&store)).await?;
     let master = load_master_key(&config, &*store).await?;
     let records = admin::unlock(&*store, &master, Clock::System.now()).await?;
     let public = bind("listen", config.listen, config.serve.workers())?;
@@ -71,6 +72,7 @@ pub async fn start(config: Config) -> Result<Running, CliError> {
     let (address, ops_address) = (public.address(), ops.address());
     let issuer = issuer(&config, address)?;
     let (app, mut follower) = App::new(config, issuer, Opened { store, master, records }, Clock::System)?;
+    follower.take_over(survey);
     // Ready means that the store was seen: whoever asks readyz first is told the truth.
     follower.step().await;
     Ok(Running {

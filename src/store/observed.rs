@@ -1,10 +1,11 @@
-//! A store whose operations are counted and timed.
+//! A store whose operations are counted and timed, and whose damage is noticed.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::{Changes, Cursor, KeyRecords, Pending, Store, StoreReport};
+use super::{Changes, Cursor, KeyRecords, Pending, Store, StoreError, StoreReport};
 use crate::metrics::StoreMetrics;
 use crate::oauth::{Client, ClientId};
 
@@ -13,20 +14,24 @@ use crate::oauth::{Client, ClientId};
 pub struct ObservedStore {
     inner: Arc<dyn Store>,
     metrics: StoreMetrics,
+    damaged: Arc<AtomicBool>,
 }
 
 impl ObservedStore {
-    /// Counts the operations of `inner`.
+    /// Counts the operations of `inner`, and sets `damaged` when one finds that it is.
     #[must_use]
-    pub fn new(inner: Arc<dyn Store>, metrics: StoreMetrics) -> Self {
-        Self { inner, metrics }
+    pub fn new(inner: Arc<dyn Store>, metrics: StoreMetrics, damaged: Arc<AtomicBool>) -> Self {
+        Self { inner, metrics, damaged }
     }
 
     fn observe<'a, T: Send + 'a>(&'a self, operation: &'static str, pending: Pending<'a, T>) -> Pending<'a, T> {
         Box::pin(async move {
             let started = Instant::now();
             let result = pending.await;
-            self.metrics.observe(operation, started.elapsed(), result.as_ref().err().map(super::StoreError::kind));
+            self.metrics.observe(operation, started.elapsed(), result.as_ref().err().map(StoreError::kind));
+            if let Err(StoreError::Corrupt(_)) = result {
+                self.damaged.store(true, Ordering::Relaxed);
+            }
             result
         })
     }
