@@ -17,7 +17,7 @@ use crate::config::{ConfigError, Log, LogFormat};
 /// How many lines may wait.
 const QUEUE: usize = 4096;
 /// How long the end of the process waits for the last lines.
-const FLUSH_DEADLINE: Duration = Duration::from_millis(500);
+pub const FLUSH_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Hands whole lines to the writing thread.
 #[derive(Clone, Debug)]
@@ -105,12 +105,14 @@ pub fn start(log: &Log) -> Result<(), ConfigError> {
 fn write_lines(lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
     while let Ok(line) = lines.recv() {
         let lost = dropped.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            let note = format!("{{\"level\":\"WARN\",\"message\":\"log lines were dropped\",\"dropped\":{lost}}}\n");
-            // A closed standard error has nobody to tell it to.
-            drop(io::stderr().lock().write_all(note.as_bytes()));
+        let note = format!("{{\"level\":\"WARN\",\"message\":\"log lines were dropped\",\"dropped\":{lost}}}\n");
+        if lost > 0 && io::stderr().lock().write_all(note.as_bytes()).is_err() {
+            dropped.fetch_add(lost, Ordering::Relaxed);
         }
-        drop(io::stderr().lock().write_all(&line));
+        // A full disk or a closed pipe: said once it can be.
+        if io::stderr().lock().write_all(&line).is_err() {
+            dropped.fetch_add(1, Ordering::Relaxed);
+        }
         WAITING.fetch_sub(1, Ordering::Release);
     }
 }

@@ -181,7 +181,14 @@ fn fail(error: &CliError) -> ExitCode {
         CliError::Failed(_) => 1,
         CliError::OutputClosed => return ExitCode::from(1),
     };
-    anstream::eprintln!("jeton: {error}");
+    // Whoever holds the other end of standard error may have stopped reading: the process ends all the same.
+    let line = format!("jeton: {error}");
+    let (written, done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        anstream::eprintln!("{line}");
+        written.send(()).unwrap_or_default();
+    });
+    done.recv_timeout(log::FLUSH_DEADLINE).unwrap_or_default();
     ExitCode::from(code)
 }
 
@@ -210,12 +217,18 @@ impl Global {
     /// The store, its master key and the time, for a command that changes something.
     async fn admin(&self, mode: OpenMode) -> Result<(Admin, Config), CliError> {
         let config = self.config()?;
-        let store = config.store.url.open(mode)?;
+        let store = open_or_make(&config, mode)?;
         let master = load_master_key(&config, &*store).await?;
         let now = Clock::System.now();
         admin::unlock(&*store, &master, now).await?;
         Ok((Admin::new(store, master, now), config))
     }
+}
+
+/// Opens the store, or makes it when `mode` says so and there never was one.
+fn open_or_make(config: &Config, mode: OpenMode) -> Result<Arc<dyn Store>, CliError> {
+    master_key::check_not_orphaned(config)?;
+    Ok(config.store.url.open(mode)?)
 }
 
 /// The store's master key: made with a new store, required with one that has keys.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{CliError, Global, load_master_key, log};
+use super::{CliError, Global, load_master_key, log, open_or_make};
 use crate::admin;
 use crate::app::{App, Follower, Opened, Survey};
 use crate::clock::Clock;
@@ -63,7 +63,7 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<(), CliError> {
 
 /// Opens the store, unlocks the keys, binds, and serves.
 pub async fn start(config: Config) -> Result<Running, CliError> {
-    let store = config.store.url.open(OpenMode::CreateIfMissing)?;
+    let store = open_or_make(&config, OpenMode::CreateIfMissing)?;
     let survey = Survey::begin(Arc::clone(&store)).await?;
     let master = load_master_key(&config, &*store).await?;
     let records = admin::unlock(&*store, &master, Clock::System.now()).await?;

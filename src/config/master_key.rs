@@ -33,48 +33,93 @@ pub fn path(config: &Config) -> Option<PathBuf> {
     }
 }
 
+/// The sentence for a database that is gone while the master key that was made with it is still there: it was lost,
+/// and a new one in its place would hide that.
+///
+/// # Errors
+/// When the database is missing.
+pub fn check_not_orphaned(config: &Config) -> Result<(), ConfigError> {
+    let (None, StoreUrl::Sqlite(database), Some(key)) = (&config.master_key_file, &config.store.url, path(config))
+    else {
+        return Ok(());
+    };
+    // The key is made last, so whoever sees it first sees its database, too.
+    if fs::symlink_metadata(&key).is_ok() && fs::metadata(database).is_err() {
+        return Err(ConfigError::new(format!(
+            "{} is missing, but its master key is there: restore the database, or remove {} to begin anew",
+            database.display(),
+            key.display()
+        )));
+    }
+    Ok(())
+}
+
 /// Reads the master key of a store that has keys.
 ///
 /// # Errors
-/// When the file is missing, can be read by others or holds something else.
+/// When the file is missing, a link, somebody else's, can be read by others or holds something else.
 pub fn read(path: &Path) -> Result<MasterKey, ConfigError> {
     let name = path.display();
     let wrong = |what: &str| ConfigError::new(format!("the master key file {name} {what}"));
-    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+    let metadata = fs::symlink_metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             wrong("is missing: restore it from its backup, the store's keys and secrets are useless without it")
         }
         _ => wrong(&format!("cannot be read: {error}")),
     })?;
+    if metadata.is_symlink() {
+        return Err(wrong("is a symbolic link: name the file itself"));
+    }
     if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
         return Err(wrong("is not a key file"));
     }
     if metadata.mode() & 0o077 != 0 {
         return Err(wrong("can be read by others: chmod 600 it, and consider the key known"));
     }
+    if own_user().is_some_and(|own| metadata.uid() != own && metadata.uid() != 0) {
+        return Err(wrong("belongs to another user: chown it, and consider the key known"));
+    }
     let text = fs::read_to_string(path).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
     MasterKey::parse(&Zeroizing::new(text)).map_err(|error| wrong(&format!("is damaged: {error}")))
 }
 
-/// Makes the master key of a new store: nobody else can read it, and it is on the disk before this returns. A file
-/// that is there already is read instead.
+/// Who this process acts as; `None` where the system does not say.
+fn own_user() -> Option<u32> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Makes the master key of a new store: nobody else can read it, and it is whole and on the disk before it has its
+/// name. A file that is there already is read instead.
 ///
 /// # Errors
 /// When the file cannot be written, or read.
 pub fn read_or_make(path: &Path, random: [u8; 32]) -> Result<MasterKey, ConfigError> {
-    let wrong =
-        |error: io::Error| ConfigError::new(format!("the master key file {} cannot be made: {error}", path.display()));
-    let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return read(path),
-        Err(error) => return Err(wrong(error)),
-    };
-    let key = MasterKey::from_random(random);
-    file.write_all(key.encode().as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(wrong)?;
-    file.sync_all().map_err(wrong)?;
+    if fs::symlink_metadata(path).is_ok() {
+        return read(path);
+    }
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(format!(".new-{}", std::process::id()));
+    let made = make(path, Path::new(&fresh), &MasterKey::from_random(random));
+    drop(fs::remove_file(&fresh));
+    match made {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(ConfigError::new(format!("the master key file {} cannot be made: {error}", path.display())))
+        }
+        // The first one's, if another process came first.
+        _ => read(path),
+    }
+}
+
+fn make(path: &Path, fresh: &Path, key: &MasterKey) -> io::Result<()> {
+    drop(fs::remove_file(fresh));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(fresh)?;
+    file.write_all(key.encode().as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    fs::hard_link(fresh, path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(wrong)?;
-    Ok(key)
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -104,6 +149,9 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(sentence(&path).contains("can be read by others"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(sentence(&link).contains("is a symbolic link"));
         fs::write(&path, "AQEB").unwrap();
         assert!(sentence(&path).contains("is damaged") && !sentence(&path).contains("AQEB"));
     }

@@ -83,20 +83,52 @@ fn check_file(path: &Path, metadata: &fs::Metadata) -> Result<(), StoreError> {
 
 /// Makes a whole store beside `path`, then gives it its name; whoever comes second takes the first one's.
 fn create(path: &Path) -> Result<(), StoreError> {
-    let failed = |error: io::Error| unusable(path, &format!("cannot be made: {error}"));
+    let log = beside(path, "-wal");
+    if fs::metadata(&log).is_ok_and(|metadata| metadata.len() > 0) {
+        // SQLite would replay it over the new store.
+        return Err(unusable(
+            path,
+            "is missing, but its -wal file is there: restore both, or remove both to begin anew",
+        ));
+    }
+    put_whole(path, |fresh| fill(fresh)).or_else(|error| match error {
+        PutError::Exists => Ok(()),
+        PutError::Io(error) => Err(unusable(path, &format!("cannot be made: {error}"))),
+        PutError::Store(error) => Err(error),
+    })
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".new-{}", std::process::id()));
-    let fresh = PathBuf::from(name);
-    // A leftover of a crash is half a store at most.
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Why a file was not put in its place.
+enum PutError {
+    Exists,
+    Io(io::Error),
+    Store(StoreError),
+}
+
+/// Lets `fill` write a file under another name and gives it its own once it is whole and on the disk, so that
+/// neither a crash nor another process ever leaves or sees half of one.
+fn put_whole(path: &Path, fill: impl FnOnce(&Path) -> Result<(), StoreError>) -> Result<(), PutError> {
+    let fresh = beside(path, &format!(".new-{}", std::process::id()));
+    // A leftover of a crash is half a file at most.
     drop(fs::remove_file(&fresh));
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).map_err(failed)?;
-    let made = fill(&fresh).and_then(|()| file.sync_all().map_err(failed)).and_then(|()| {
-        fs::hard_link(&fresh, path)
-            .or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(failed(error)) })
+    let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh);
+    let file = open.map_err(PutError::Io)?;
+    let put = fill(&fresh).map_err(PutError::Store).and_then(|()| {
+        file.sync_all().map_err(PutError::Io)?;
+        fs::hard_link(&fresh, path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => PutError::Exists,
+            _ => PutError::Io(error),
+        })
     });
-    let removed = fs::remove_file(&fresh).map_err(failed);
-    made.and(removed)?;
-    sync_folder(path).map_err(failed)
+    let removed = fs::remove_file(&fresh).map_err(PutError::Io);
+    put.and(removed)?;
+    sync_folder(path).map_err(PutError::Io)
 }
 
 fn fill(fresh: &Path) -> Result<(), StoreError> {
@@ -161,15 +193,14 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
 /// # Errors
 /// When the file exists or cannot be written.
 pub fn backup(connection: &mut Connection, to: &Path) -> Result<(), StoreError> {
-    let failed = |error: io::Error| unusable(to, &format!("cannot be written: {error}"));
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to).map_err(failed)?;
-    let copied = copy(connection, to)
-        .and_then(|()| file.sync_all().map_err(failed))
-        .and_then(|()| sync_folder(to).map_err(failed));
-    if copied.is_err() {
-        fs::remove_file(to).map_err(failed)?;
+    if fs::symlink_metadata(to).is_ok() {
+        return Err(unusable(to, "exists already: name a new file"));
     }
-    copied
+    put_whole(to, |fresh| copy(connection, fresh)).map_err(|error| match error {
+        PutError::Exists => unusable(to, "exists already: name a new file"),
+        PutError::Io(error) => unusable(to, &format!("cannot be written: {error}")),
+        PutError::Store(error) => error,
+    })
 }
 
 fn copy(connection: &Connection, to: &Path) -> Result<(), StoreError> {
