@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 const FORM: &str = "a whole number with a unit: ms, s, m, h or d";
+/// A hundred years: more is a mistake, and less can be added to any instant.
+const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
+const TOO_LONG: &str = "at most 36500d";
 
 /// Reads a duration.
 ///
@@ -13,14 +16,15 @@ pub fn parse(text: &str) -> Result<Duration, &'static str> {
     let (number, unit) = text.split_at_checked(digits).ok_or(FORM)?;
     let number: u64 = number.parse().map_err(|_| FORM)?;
     let seconds = |each: u64| number.checked_mul(each).map(Duration::from_secs).ok_or(FORM);
-    match unit {
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" => seconds(1),
-        "m" => seconds(60),
-        "h" => seconds(3600),
-        "d" => seconds(86_400),
-        _ => Err(FORM),
-    }
+    let duration = match unit {
+        "ms" => Duration::from_millis(number),
+        "s" => seconds(1)?,
+        "m" => seconds(60)?,
+        "h" => seconds(3600)?,
+        "d" => seconds(86_400)?,
+        _ => return Err(FORM),
+    };
+    if duration > LONGEST { Err(TOO_LONG) } else { Ok(duration) }
 }
 
 /// Writes a duration in the largest unit that fits exactly.
@@ -46,9 +50,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn refuses_what_no_instant_can_be_moved_by() {
+        assert_eq!(parse("36500d"), Ok(LONGEST));
+        for text in ["36501d", "213503982334601d", "18446744073709551615s", "18446744073709551615ms"] {
+            assert_eq!(parse(text), Err(TOO_LONG), "{text}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn parse_of_encode_is_the_same(millis in 0_u64..1 << 50) {
+        fn parse_of_encode_is_the_same(millis in 0_u64..=36_500 * 86_400_000) {
             let duration = Duration::from_millis(millis);
             prop_assert_eq!(parse(&encode(duration)), Ok(duration));
         }

@@ -1,5 +1,8 @@
 //! The configuration as written: each setting's text and where it came from.
+//!
+//! A text may hold a password (in the URL of a store); whatever is shown of one goes through [`redacted`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -30,10 +33,16 @@ impl fmt::Display for Origin {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Value {
     text: String,
     origin: Origin,
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Value").field("text", &redacted(&self.text)).field("origin", &self.origin).finish()
+    }
 }
 
 /// Every setting's text and origin.
@@ -95,6 +104,10 @@ impl RawConfig {
             if matches!(rest, "CLIENT_SECRET" | "CONFIG" | "COMMIT") || rest.starts_with("TEST_") {
                 continue;
             }
+            // What Kubernetes tells every pod beside a service that is called jeton.
+            if rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_") {
+                continue;
+            }
             let key = rest.to_ascii_lowercase().replace("__", ".");
             let key = if key == "store" { "store.url".to_owned() } else { key };
             self.set(&key, value, Origin::Environment(name.clone()))?;
@@ -130,6 +143,12 @@ impl RawConfig {
         self.values.get(key).map(|value| value.text.as_str()).filter(|text| !text.is_empty())
     }
 
+    /// The text of a setting for people: without the password of a URL; `None` when it is not set.
+    #[must_use]
+    pub fn shown(&self, key: &str) -> Option<Cow<'_, str>> {
+        self.text(key).map(redacted)
+    }
+
     /// Where a setting came from.
     #[must_use]
     pub fn origin(&self, key: &str) -> Origin {
@@ -163,8 +182,22 @@ impl RawConfig {
     /// The sentence for a value that is not allowed.
     #[must_use]
     pub fn wrong(&self, key: &str, allowed: &str) -> ConfigError {
-        let text = self.text(key).unwrap_or_default();
-        ConfigError::new(format!("{}: {key} is \"{}\": {allowed}", self.origin(key), text.escape_debug()))
+        let text = self.shown(key).unwrap_or_default();
+        let text = text.escape_debug();
+        ConfigError::new(match self.origin(key) {
+            Origin::Default => format!("{key} is \"{text}\" when nobody sets it: {allowed}"),
+            origin => format!("{origin}: {key} is \"{text}\": {allowed}"),
+        })
+    }
+}
+
+/// The text with `***` for what stands between `://` and the last `@` of an authority, user and password alike.
+fn redacted(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once("://") else { return Cow::Borrowed(text) };
+    // A password that was not encoded may hold a slash, so the last sign counts, wherever it stands.
+    match rest.rsplit_once('@') {
+        Some((_, host)) => Cow::Owned(format!("{scheme}://***@{host}")),
+        None => Cow::Borrowed(text),
     }
 }
 
@@ -249,6 +282,38 @@ mod tests {
             assert_eq!(read(toml).unwrap_err().to_string(), sentence);
         }
         assert!(read("a 1").unwrap_err().to_string().starts_with("jeton.toml:1: "));
+    }
+
+    #[test]
+    fn p13_a_bound_that_is_broken_by_a_default_says_whose_value_it_is() {
+        assert_eq!(
+            read("[token]\nmax_lifetime = \"30m\"").unwrap_err().to_string(),
+            "token.lifetime is \"1h\" when nobody sets it: at least 1s and not above token.max_lifetime"
+        );
+    }
+
+    #[test]
+    fn the_password_of_a_url_is_never_shown() {
+        for (text, shown) in [
+            ("redis://user:pass@host:6379/1", "redis://***@host:6379/1"),
+            ("redis://:p/a@ss@host", "redis://***@host"),
+            ("https://host/path", "https://host/path"),
+            ("sqlite:jeton.db", "sqlite:jeton.db"),
+        ] {
+            assert_eq!(redacted(text), shown);
+        }
+        let mut raw = RawConfig::default();
+        raw.set_flag("store.url", Some("redis://user:sesame@host".to_owned()), "--store").unwrap();
+        let error = Config::from_raw(&raw).unwrap_err();
+        assert!(!format!("{error} {error:?} {raw:?}").contains("sesame"), "{error}");
+    }
+
+    #[test]
+    fn what_kubernetes_adds_to_the_environment_is_no_mistake() {
+        let mut raw = RawConfig::default();
+        let variables = ["JETON_PORT", "JETON_PORT_8080_TCP_ADDR", "JETON_SERVICE_HOST", "JETON_SERVICE_PORT_HTTP"];
+        raw.read_environment(variables.into_iter().map(|name| (name.to_owned(), "x".to_owned()))).unwrap();
+        assert!(Config::from_raw(&raw).is_ok());
     }
 
     #[test]
