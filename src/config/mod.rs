@@ -23,6 +23,9 @@ use crate::store::StoreUrl;
 pub use raw::{Origin, RawConfig};
 pub use settings::SETTINGS;
 
+/// How long a new key takes to stand in every server's JWKS: one second as promised, one that whole seconds lose.
+const KEY_SPREAD: Duration = Duration::from_secs(2);
+
 /// The checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -179,10 +182,7 @@ impl Config {
                 per_client: Self::allowance(raw, "limits.client_failures", "limits.client_failures_per_second")?,
                 per_source: Self::allowance(raw, "limits.source_failures", "limits.source_failures_per_second")?,
             },
-            log: Log {
-                level: raw.text("log.level").unwrap_or_default().to_owned(),
-                format: raw.read("log.format", log_format)?,
-            },
+            log: Log { level: raw.read("log.level", not_empty)?, format: raw.read("log.format", log_format)? },
             token,
         })
     }
@@ -209,11 +209,12 @@ impl Config {
         })
     }
 
-    /// The distances between a signing key's instants.
+    /// The distances between a signing key's instants. A verifier may have fetched the keys from the last server to
+    /// learn of a new one, so the spread comes on top of what it may keep them for.
     #[must_use]
     pub fn lead(&self) -> Lead {
         Lead {
-            before_use: self.keys.jwks_max_age + self.keys.clock_skew,
+            before_use: KEY_SPREAD + self.keys.jwks_max_age + self.keys.clock_skew,
             after_use: self.token.max_lifetime + self.keys.clock_skew,
         }
     }
@@ -247,6 +248,10 @@ fn number<T: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Result<T, Strin
     let allowed = || format!("a whole number from {least} to {most}");
     let number: u64 = text.parse().map_err(|_| allowed())?;
     if (least..=most).contains(&number) { T::try_from(number).map_err(|_| allowed()) } else { Err(allowed()) }
+}
+
+fn not_empty(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() { Err("a level (error, warn, info, debug, trace) or a filter") } else { Ok(text.to_owned()) }
 }
 
 fn log_format(text: &str) -> Result<LogFormat, &'static str> {
