@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::issuer::{Lifetimes, TokenIssuer};
 use crate::keys::{KeyError, KeySet, MasterKey};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, MetricsError};
 use crate::oauth::{Audience, IssuerUrl};
 use crate::store::cache::{ClaimDefaults, ClientCache};
 use crate::store::observed::ObservedStore;
@@ -110,7 +110,7 @@ pub enum AppError {
     /// A signing key cannot be used.
     Key(KeyError),
     /// A metric is declared badly.
-    Metrics(prometheus::Error),
+    Metrics(MetricsError),
     /// The issuer cannot serve as an audience.
     Audience,
 }
@@ -121,8 +121,8 @@ impl From<KeyError> for AppError {
     }
 }
 
-impl From<prometheus::Error> for AppError {
-    fn from(error: prometheus::Error) -> Self {
+impl From<MetricsError> for AppError {
+    fn from(error: MetricsError) -> Self {
         Self::Metrics(error)
     }
 }

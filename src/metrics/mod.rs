@@ -15,6 +15,7 @@ use prometheus::{
     Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
+pub use prometheus::Error as MetricsError;
 pub use shard::{CacheResult, Endpoint, Shard};
 
 /// The content type of [`Metrics::render`].
