@@ -7,6 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::clock::UnixTime;
 use crate::keys::set::plan_rotation;
 use crate::keys::{KeyError, KeyRecord, Lead, MasterKey, SigningKey};
@@ -16,6 +18,8 @@ use crate::store::{KeyRecords, Store, StoreError};
 
 /// How often a write is repeated when others keep coming first.
 const ATTEMPTS: usize = 16;
+/// The longest name of a client.
+const MAX_NAME_BYTES: usize = 200;
 
 /// Why a command did not do as asked.
 #[derive(Debug)]
@@ -85,6 +89,20 @@ pub struct ClientChange {
     pub may_request_tokens: Option<bool>,
 }
 
+impl ClientChange {
+    /// True when it changes nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        let Self { name, scope, default_scope, audience, lifetime, may_request_tokens } = self;
+        name.is_none()
+            && scope.is_none()
+            && default_scope.is_none()
+            && audience.is_none()
+            && lifetime.is_none()
+            && may_request_tokens.is_none()
+    }
+}
+
 /// A secret that was just made: shown once.
 #[derive(Debug)]
 pub struct NewSecret {
@@ -110,7 +128,7 @@ pub struct Admin {
 pub async fn unlock(store: &dyn Store, master: &MasterKey, now: UnixTime) -> Result<KeyRecords, AdminError> {
     let check = master.check();
     if store.find_keys().await?.is_none() {
-        let first = SigningKey::seal(&rand::random(), master, rand::random(), (now, now))?;
+        let first = fresh_key(master, now)?;
         match store.put_keys(KeyRecords { check: check.clone(), keys: vec![first], revision: 0 }).await {
             // Another process came first: its keys are the store's.
             Ok(_) | Err(StoreError::Conflict) => {}
@@ -119,6 +137,12 @@ pub async fn unlock(store: &dyn Store, master: &MasterKey, now: UnixTime) -> Res
     }
     let records = store.find_keys().await?.ok_or(KeyError::NoKey)?;
     if records.check == check { Ok(records) } else { Err(AdminError::WrongMasterKey) }
+}
+
+/// A new key; what it is made from is wiped.
+fn fresh_key(master: &MasterKey, now: UnixTime) -> Result<KeyRecord, KeyError> {
+    let seed = Zeroizing::new(rand::random());
+    SigningKey::seal(&seed, master, rand::random(), (now, now))
 }
 
 impl Admin {
@@ -226,7 +250,7 @@ impl Admin {
     /// While an earlier rotation is under way, or when the store fails.
     pub async fn rotate_keys(&self, lead: Lead) -> Result<Vec<KeyRecord>, AdminError> {
         let records = unlock(&*self.store, &self.master, self.now).await?;
-        let successor = SigningKey::seal(&rand::random(), &self.master, rand::random(), (self.now, self.now))?;
+        let successor = fresh_key(&self.master, self.now)?;
         let keys = plan_rotation(&records.keys, successor, lead, self.now)?;
         // A conflict is another rotation: the next one has to wait for it, so nothing is repeated here.
         self.store.put_keys(KeyRecords { keys: keys.clone(), ..records }).await?;
@@ -273,8 +297,16 @@ pub async fn find_client(store: &dyn Store, id: &ClientId) -> Result<Client, Adm
     store.find_client(id.as_str()).await?.ok_or(AdminError::UnknownClient)
 }
 
+/// Whether people can read it in a table, a log line and a dashboard.
+fn is_name(text: &str) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&text.len()) && !text.trim().is_empty() && !text.chars().any(char::is_control)
+}
+
 fn apply(change: &ClientChange, client: &mut Client) -> Result<(), AdminError> {
     if let Some(name) = &change.name {
+        if !is_name(name) {
+            return Err(AdminError::Refused("a name has 1 to 200 bytes and no control characters"));
+        }
         client.name = name.as_str().into();
     }
     if let Some(scope) = &change.scope {
