@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::output::{Table, record};
+use super::output::{Table, note, record};
 use super::{CliError, Global};
 use crate::admin::{self, ClientChange, NewSecret};
 use crate::config::duration;
@@ -70,16 +70,16 @@ enum ClientCommand {
 #[derive(Debug, Args)]
 struct Change {
     /// Everything the client may ask for, separated by spaces
-    #[arg(long)]
+    #[arg(long, value_name = "\"A B\"")]
     scope: Option<Scope>,
     /// What it gets when it asks for nothing; all of its scope when empty
-    #[arg(long)]
+    #[arg(long, value_name = "\"A B\"")]
     default_scope: Option<Scope>,
     /// A resource server its tokens may be for; repeat for several
     #[arg(long, value_name = "URL")]
     audience: Vec<Audience>,
     /// Lifetime of its tokens, such as 15m or 1h
-    #[arg(long, value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     lifetime: Option<Duration>,
     /// Whether it gets tokens; false for a resource server that only introspects
     #[arg(long, value_name = "BOOL")]
@@ -93,7 +93,7 @@ enum SecretCommand {
         /// The client id
         id: ClientId,
         /// When it expires, such as 30d; never when not given
-        #[arg(long, value_parser = duration::parse)]
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
         expires: Option<Duration>,
     },
     /// List the secrets of a client by name
@@ -116,9 +116,13 @@ pub async fn run(global: &Global, args: ClientArgs) -> Result<(), CliError> {
         ClientCommand::List => list(global).await,
         ClientCommand::Show { id } => show(global, &admin::find_client(&*global.open_store()?, &id).await?),
         ClientCommand::Set { id, name, change } => {
+            let change = change.into_change(name);
+            if change.is_empty() {
+                return Err(CliError::Usage("nothing to change: name at least one flag, 'jeton client set --help'"));
+            }
             let (admin, config) = global.admin(OpenMode::MustExist).await?;
             check_lifetime(&change, config.token.max_lifetime)?;
-            show(global, &admin.set_client(&id, &change.into_change(name)).await?)
+            show(global, &admin.set_client(&id, &change).await?)
         }
         ClientCommand::Disable { id } => set_enabled(global, &id, false).await,
         ClientCommand::Enable { id } => set_enabled(global, &id, true).await,
@@ -144,7 +148,7 @@ impl Change {
     }
 }
 
-fn check_lifetime(change: &Change, longest: Duration) -> Result<(), CliError> {
+fn check_lifetime(change: &ClientChange, longest: Duration) -> Result<(), CliError> {
     if change.lifetime.is_some_and(|lifetime| lifetime > longest) {
         let longest = duration::encode(longest);
         return Err(CliError::Failed(format!("--lifetime is longer than token.max_lifetime ({longest})")));
@@ -154,8 +158,9 @@ fn check_lifetime(change: &Change, longest: Duration) -> Result<(), CliError> {
 
 async fn add(global: &Global, name: String, change: Change) -> Result<(), CliError> {
     let (admin, config) = global.admin(OpenMode::CreateIfMissing).await?;
+    let change = change.into_change(Some(name));
     check_lifetime(&change, config.token.max_lifetime)?;
-    let (client, secret) = admin.add_client(change.into_change(Some(name))).await?;
+    let (client, secret) = admin.add_client(change).await?;
     print_secret(global, &client, &secret)
 }
 
@@ -207,8 +212,14 @@ fn public(client: &Client) -> Value {
     })
 }
 
+fn audience(client: &Client) -> String {
+    if client.audience.is_empty() {
+        return "the server's default".to_owned();
+    }
+    client.audience.iter().map(Audience::as_str).collect::<Vec<_>>().join(" ")
+}
+
 fn show(global: &Global, client: &Client) -> Result<(), CliError> {
-    let audience: Vec<&str> = client.audience.iter().map(Audience::as_str).collect();
     let lifetime = client.lifetime_seconds.map(|seconds| duration::encode(Duration::from_secs(seconds.into())));
     let lines = [
         ("client id", client.id.to_string()),
@@ -217,7 +228,7 @@ fn show(global: &Global, client: &Client) -> Result<(), CliError> {
         ("tokens", if client.may_request_tokens { "yes" } else { "no" }.to_owned()),
         ("scope", client.scope.to_string()),
         ("default scope", client.granted_by_default().to_string()),
-        ("audience", audience.join(" ")),
+        ("audience", audience(client)),
         ("lifetime", lifetime.unwrap_or_else(|| "the server's default".to_owned())),
         ("secrets", client.secrets.len().to_string()),
         ("registered", client.created_at.to_string()),
@@ -256,18 +267,22 @@ fn print_secret(global: &Global, client: &Client, new: &NewSecret) -> Result<(),
     let base = config.issuer.map_or_else(|| format!("http://{}", config.listen), |issuer| issuer.to_string());
     let curl =
         format!("curl -u {}:{} -d grant_type=client_credentials {base}/oauth2/token", client.id, new.secret.expose());
+    let expires = client.secrets.iter().find(|held| held.id == new.id).and_then(|held| held.expires_at);
     let value = json!({
-        "client_id": client.id, "client_secret": new.secret.expose(), "secret_id": new.id, "name": client.name,
-        "scope": client.scope, "audience": client.audience, "curl": curl,
+        "client_id": client.id, "client_secret": new.secret.expose(), "secret_id": new.id, "expires_at": expires,
+        "name": client.name, "scope": client.scope, "audience": client.audience, "curl": curl,
     });
     let lines = [
         ("client id", client.id.to_string()),
         ("client secret", new.secret.expose().to_owned()),
         ("secret id", new.id.to_string()),
+        ("expires", expires.map_or_else(|| "never".to_owned(), |end| end.to_string())),
+        ("name", client.name.to_string()),
         ("scope", client.scope.to_string()),
+        ("audience", audience(client)),
         ("try it", curl),
     ];
     record(global.output, &lines, &value)?;
-    anstream::eprintln!("Keep the secret now: it is not stored and cannot be shown again.");
+    note("Keep the secret now: it is not stored and cannot be shown again.");
     Ok(())
 }

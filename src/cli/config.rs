@@ -1,10 +1,10 @@
 //! `jeton config check | show`.
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::json as value;
 
-use super::output::Table;
-use super::{CliError, Global};
+use super::output::{Output, Table, json, say};
+use super::{CliError, Global, log, serve};
 use crate::config::{Config, SETTINGS};
 
 #[derive(Debug, Args)]
@@ -23,16 +23,22 @@ enum ConfigCommand {
 
 pub fn run(global: &Global, args: &ConfigArgs) -> Result<(), CliError> {
     let raw = global.raw_config()?;
-    Config::from_raw(&raw)?;
+    let config = Config::from_raw(&raw)?;
     if matches!(args.command, ConfigCommand::Check) {
-        anstream::println!("the configuration is sound");
-        return Ok(());
+        // What only the server looks at is part of the answer: whoever checks is about to start it.
+        log::filter(&config.log)?;
+        serve::issuer(&config, config.listen)?;
+        return Ok(match global.output {
+            Output::Json => json(&value!({"sound": true}))?,
+            _ => say("the configuration is sound")?,
+        });
     }
     let mut table = Table::new(global.output, &["key", "value", "origin", "when to change it"]);
     for setting in &SETTINGS {
-        let (value, origin) = (raw.text(setting.key).unwrap_or_default(), raw.origin(setting.key).to_string());
-        let columns = vec![setting.key.to_owned(), value.to_owned(), origin.clone(), setting.why.to_owned()];
-        table.row(columns, &json!({"key": setting.key, "value": value, "origin": origin}))?;
+        let (shown, origin) = (raw.shown(setting.key), raw.origin(setting.key).to_string());
+        let text = shown.as_deref().unwrap_or_default().to_owned();
+        let columns = vec![setting.key.to_owned(), text, origin.clone(), setting.why.to_owned()];
+        table.row(columns, &value!({"key": setting.key, "value": shown, "origin": origin, "why": setting.why}))?;
     }
     Ok(table.finish()?)
 }

@@ -72,17 +72,23 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
+/// What `log.level` lets through.
+///
+/// # Errors
+/// When it is no filter.
+pub fn filter(log: &Log) -> Result<EnvFilter, ConfigError> {
+    EnvFilter::try_new(&log.level).map_err(|_| {
+        let level = log.level.escape_debug();
+        ConfigError::new(format!("log.level is \"{level}\": a level (error, warn, info, debug, trace) or a filter"))
+    })
+}
+
 /// Sets the process's log up: to standard error, by the configuration.
 ///
 /// # Errors
 /// When the level is no filter, or the thread cannot be started.
 pub fn start(log: &Log) -> Result<(), ConfigError> {
-    let filter = EnvFilter::try_new(&log.level).map_err(|_| {
-        ConfigError::new(format!(
-            "log.level is \"{}\": a level (error, warn, info, debug, trace) or a filter",
-            log.level
-        ))
-    })?;
+    let filter = filter(log)?;
     let (queue, lines) = sync_channel(QUEUE);
     let dropped = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&dropped);

@@ -32,6 +32,9 @@ use crate::store::{OpenMode, Store, StoreError};
 
 use output::Output;
 
+/// Where help lists the flags of every command, so that a command's own stand together.
+const EVERYWHERE: &str = "Flags of every command";
+
 /// A token service for machines: OAuth 2.0 client credentials at the speed of the socket.
 #[derive(Debug, Parser)]
 #[command(name = "jeton", version, propagate_version = true, max_term_width = 120)]
@@ -46,13 +49,13 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 struct Global {
     /// The configuration file (TOML)
-    #[arg(long, global = true, env = "JETON_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "JETON_CONFIG", value_name = "FILE", help_heading = EVERYWHERE)]
     config: Option<PathBuf>,
     /// The store to work on, such as sqlite:jeton.db
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL", help_heading = EVERYWHERE)]
     store: Option<String>,
     /// How to print: a table, plain lines or JSON
-    #[arg(short = 'o', long, global = true, value_enum, default_value_t)]
+    #[arg(short = 'o', long, global = true, value_name = "FORM", value_enum, default_value_t, help_heading = EVERYWHERE)]
     output: Output,
 }
 
@@ -79,6 +82,8 @@ enum Command {
 /// Why a command failed; decides the exit code.
 #[derive(Debug)]
 enum CliError {
+    /// 2: the arguments say nothing that can be done; one sentence.
+    Usage(&'static str),
     /// 78: the operator has to change the configuration.
     Config(ConfigError),
     /// 1: anything else; one sentence.
@@ -90,6 +95,7 @@ enum CliError {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Usage(sentence) => f.write_str(sentence),
             Self::Config(error) => error.fmt(f),
             Self::Failed(sentence) => f.write_str(sentence),
             Self::OutputClosed => f.write_str("the output was closed"),
@@ -177,6 +183,7 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
 
 fn fail(error: &CliError) -> ExitCode {
     let code = match error {
+        CliError::Usage(_) => 2,
         CliError::Config(_) => 78,
         CliError::Failed(_) => 1,
         CliError::OutputClosed => return ExitCode::from(1),
@@ -185,7 +192,7 @@ fn fail(error: &CliError) -> ExitCode {
     let line = format!("jeton: {error}");
     let (written, done) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        anstream::eprintln!("{line}");
+        output::note(&line);
         written.send(()).unwrap_or_default();
     });
     done.recv_timeout(log::FLUSH_DEADLINE).unwrap_or_default();

@@ -1,4 +1,6 @@
 //! How results are printed: aligned for eyes, tab-separated for pipes, JSON for programs.
+//!
+//! All that commands print goes through here: a reader that has gone is an error, never a panic.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -104,6 +106,19 @@ pub fn record(output: Output, lines: &[(&str, String)], value: &impl Serialize) 
 pub fn json(value: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_string(value).map_err(io::Error::other)?;
     writeln!(io::stdout().lock(), "{text}")
+}
+
+/// Prints one line.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn say(line: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{line}")
+}
+
+/// Tells whoever looks on, beside the result: one line on standard error. A closed one has nobody to tell.
+pub fn note(line: &str) {
+    drop(writeln!(io::stderr().lock(), "{line}"));
 }
 
 /// Names are people's: nothing of them may move a terminal's cursor or forge a column.

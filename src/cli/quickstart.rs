@@ -1,11 +1,13 @@
 //! `jeton quickstart`: the three roles on one machine, over real sockets, step by step.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::output::say;
 use super::serve::{Running, Signals};
 use super::token::{basic, encode};
 use super::{CliError, load_master_key, log, serve};
@@ -43,21 +45,22 @@ pub async fn run(args: QuickstartArgs) -> Result<(), CliError> {
     let signals = Signals::new()?;
     let running = serve::start(config).await?;
     let issuer = running.app.issuer.to_string();
-    step(1, "The authorization server runs");
-    tell(&format!("issuer     {issuer}"));
-    tell(&format!("database   {}", args.dir.join("jeton.db").display()));
+    step(1, "The authorization server runs")?;
+    tell(&format!("issuer     {issuer}"))?;
+    tell(&format!("database   {}", args.dir.join("jeton.db").display()))?;
     let credentials = register(&running).await?;
     let (answer, token) = request_token(&issuer, &credentials, None).await?;
-    show_token_request(&issuer, &credentials, &answer, &token);
+    show_token_request(&issuer, &credentials, &answer, &token)?;
     call_resource_server(&issuer, &credentials, &token).await?;
-    step(5, "Your turn");
-    let Credentials { id, secret } = &credentials;
-    anstream::println!("\ncurl -u {id}:{secret} -d grant_type=client_credentials {issuer}/oauth2/token\n");
+    step(5, "Your turn")?;
     if args.once {
+        tell("Without --once the server goes on, and a curl line for it stands here.")?;
         running.drain().await;
         return Ok(());
     }
-    tell("The server goes on until Ctrl-C.");
+    let Credentials { id, secret } = &credentials;
+    say(&format!("\ncurl -u {id}:{secret} -d grant_type=client_credentials {issuer}/oauth2/token\n"))?;
+    tell("The server goes on until Ctrl-C.")?;
     running.until_stopped(signals).await
 }
 
@@ -74,7 +77,7 @@ fn config(dir: &Path) -> Result<Config, CliError> {
 }
 
 async fn register(running: &Running) -> Result<Credentials, CliError> {
-    step(2, "A backend is registered: it may read and write at two resource servers");
+    step(2, "A backend is registered: it may read and write at two resource servers")?;
     let config = &running.app.config;
     // A store of its own, as the command 'jeton client add' would open it beside the running server.
     let store = config.store.url.open(OpenMode::MustExist)?;
@@ -88,10 +91,10 @@ async fn register(running: &Running) -> Result<Credentials, CliError> {
         ..ClientChange::default()
     };
     let (client, new) = admin.add_client(change).await?;
-    tell("$ jeton client add quickstart --scope \"orders:read orders:write\" \\");
-    tell(&format!("      --audience {ORDERS} --audience {BILLING}"));
-    tell(&format!("client id      {}", client.id));
-    tell(&format!("client secret  {} (shown once; the server keeps a digest)", shorten(new.secret.expose())));
+    tell("$ jeton client add quickstart --scope \"orders:read orders:write\" \\")?;
+    tell(&format!("      --audience {ORDERS} --audience {BILLING}"))?;
+    tell(&format!("client id      {}", client.id))?;
+    tell(&format!("client secret  {} (shown once; the server keeps a digest)", shorten(new.secret.expose())))?;
     Ok(Credentials { id: client.id.to_string(), secret: new.secret.expose().to_owned() })
 }
 
@@ -110,14 +113,14 @@ async fn request_token(
     Ok((answer, token))
 }
 
-fn show_token_request(issuer: &str, client: &Credentials, answer: &Answer, token: &str) {
-    step(3, "The backend trades its secret for a token");
-    tell(&format!("> POST {issuer}/oauth2/token"));
-    tell(&format!("> Authorization: Basic base64({}:{})", client.id, shorten(&client.secret)));
-    tell("> grant_type=client_credentials");
-    tell(&format!("< {}", answer.status));
+fn show_token_request(issuer: &str, client: &Credentials, answer: &Answer, token: &str) -> io::Result<()> {
+    step(3, "The backend trades its secret for a token")?;
+    tell(&format!("> POST {issuer}/oauth2/token"))?;
+    tell(&format!("> Authorization: Basic base64({}:{})", client.id, shorten(&client.secret)))?;
+    tell("> grant_type=client_credentials")?;
+    tell(&format!("< {}", answer.status))?;
     let body = String::from_utf8_lossy(&answer.body).replace(token, &shorten(token));
-    tell(&format!("< {body}"));
+    tell(&format!("< {body}"))
 }
 
 async fn call_resource_server(issuer: &str, credentials: &Credentials, token: &str) -> Result<(), CliError> {
@@ -125,8 +128,8 @@ async fn call_resource_server(issuer: &str, credentials: &Credentials, token: &s
     let keys = PublicKey::from_jwks(&jwks.body).map_err(|error| CliError::Failed(error.to_string()))?;
     let server = ResourceServer { issuer: issuer.to_owned(), audience: ORDERS.to_owned(), keys };
     let (server, address) = server.serve()?;
-    step(4, "A resource server checks tokens with the published keys, without asking anyone");
-    tell(&format!("it is {ORDERS}, listens on {address} and has fetched {issuer}/.well-known/jwks.json"));
+    step(4, "A resource server checks tokens with the published keys, without asking anyone")?;
+    tell(&format!("it is {ORDERS}, listens on {address} and has fetched {issuer}/.well-known/jwks.json"))?;
     let (_, elsewhere) = request_token(issuer, credentials, Some(BILLING)).await?;
     let calls = [
         ("without a token", None, 401),
@@ -136,8 +139,8 @@ async fn call_resource_server(issuer: &str, credentials: &Credentials, token: &s
     ];
     for (what, token, expected) in calls {
         let answer = client::get(&format!("http://{address}/orders"), token.as_deref()).await?;
-        tell(&format!("> GET /orders {what}"));
-        tell(&format!("< {} {}", answer.status, String::from_utf8_lossy(&answer.body).trim_end()));
+        tell(&format!("> GET /orders {what}"))?;
+        tell(&format!("< {} {}", answer.status, String::from_utf8_lossy(&answer.body).trim_end()))?;
         if answer.status != expected {
             return Err(CliError::Failed(format!("the call {what} should have been answered {expected}")));
         }
@@ -158,10 +161,10 @@ fn shorten(text: &str) -> String {
     format!("{}…", text.get(..12).unwrap_or_default())
 }
 
-fn step(number: u32, what: &str) {
-    anstream::println!("\n{number}. {what}");
+fn step(number: u32, what: &str) -> io::Result<()> {
+    say(&format!("\n{number}. {what}"))
 }
 
-fn tell(line: &str) {
-    anstream::println!("   {line}");
+fn tell(line: &str) -> io::Result<()> {
+    say(&format!("   {line}"))
 }

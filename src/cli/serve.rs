@@ -91,7 +91,7 @@ fn bind(key: &str, address: SocketAddr, workers: usize) -> Result<Bound, ConfigE
 }
 
 /// The configured issuer, or the loopback address where we listen.
-fn issuer(config: &Config, address: SocketAddr) -> Result<IssuerUrl, ConfigError> {
+pub fn issuer(config: &Config, address: SocketAddr) -> Result<IssuerUrl, ConfigError> {
     let none = || ConfigError::new("issuer is not set: it is needed when listen is not a loopback address");
     match &config.issuer {
         Some(issuer) => Ok(issuer.clone()),

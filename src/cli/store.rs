@@ -27,7 +27,8 @@ enum StoreCommand {
 pub async fn run(global: &Global, args: StoreArgs) -> Result<(), CliError> {
     let store = global.open_store()?;
     if let StoreCommand::Backup { file } = args.command {
-        store.backup(&file).await?;
+        // A target that cannot be written is no mistake of the configuration.
+        store.backup(&file).await.map_err(|error| CliError::Failed(error.to_string()))?;
         let lines = [("backup", file.display().to_string())];
         return Ok(record(global.output, &lines, &serde_json::json!({"backup": file}))?);
     }

@@ -10,11 +10,11 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::output::{json, record};
+use super::output::{json, record, say};
 use super::{CliError, Global, Output};
 use crate::clock::{Clock, UnixTime};
 use crate::http::client as http_client;
-use crate::jwt::{Expected, PublicKey, verify};
+use crate::jwt::{Expected, PublicKey, VerifyError, verify};
 use crate::oauth::form;
 
 const METADATA: &str = "/.well-known/oauth-authorization-server";
@@ -84,8 +84,7 @@ async fn issue(global: &Global, args: IssueArgs) -> Result<(), CliError> {
     if global.output == Output::Json {
         return Ok(json(&body)?);
     }
-    anstream::println!("{}", member(&body, "access_token")?);
-    Ok(())
+    Ok(say(&super::output::printable(&member(&body, "access_token")?))?)
 }
 
 /// `id:secret`, each form-encoded (RFC 6749 §2.3.1), in base64.
@@ -138,9 +137,12 @@ async fn fetch_metadata(issuer: &str) -> Result<Value, CliError> {
             Some(at) => issuer.split_at_checked(at).unwrap_or((issuer, "")),
             None => (issuer, ""),
         };
-    let metadata = fetch_json(&format!("{origin}{METADATA}{path}")).await?;
-    if member(&metadata, "issuer")? != issuer {
-        return Err(CliError::Failed(format!("the metadata there is not that of {issuer}")));
+    // A terminating slash is not part of the path that is inserted (RFC 8414 §3.1).
+    let metadata = fetch_json(&format!("{origin}{METADATA}{}", path.trim_end_matches('/'))).await?;
+    let named = member(&metadata, "issuer")?;
+    if named != issuer {
+        let sentence = format!("{origin} calls itself {named}, not {issuer}: name the issuer exactly as it does");
+        return Err(CliError::Failed(super::output::printable(&sentence)));
     }
     Ok(metadata)
 }
@@ -163,7 +165,7 @@ async fn inspect(global: &Global, token: Option<String>, issuer: Option<String>)
     };
     let token = token.trim();
     let mut segments = token.split('.').map(decode);
-    let (Some(Some(header)), Some(Some(claims)), Some(_), None) =
+    let (Some(Some(header @ Value::Object(_))), Some(Some(claims @ Value::Object(_))), Some(Some(_)), None) =
         (segments.next(), segments.next(), segments.next(), segments.next())
     else {
         return Err(CliError::Failed("not a signed JWT".to_owned()));
@@ -173,10 +175,11 @@ async fn inspect(global: &Global, token: Option<String>, issuer: Option<String>)
         Some(issuer) => Some(verify_by(issuer, token, now).await?),
         None => None,
     };
-    let verdict_text = verdict.as_ref().map_or("not asked: name the issuer to verify", |verdict| match verdict {
-        Ok(()) => "valid",
-        Err(reason) => reason.as_str(),
-    });
+    let verdict_text =
+        verdict.as_ref().map_or("not verified: name its issuer with --issuer", |verdict| match verdict {
+            Ok(()) => "valid",
+            Err(reason) => reason.as_str(),
+        });
     let value = serde_json::json!({"header": header, "claims": claims, "verdict": verdict_text});
     let lines = lines_of(&header, &claims, verdict_text, now);
     let lines: Vec<(&str, String)> = lines.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
@@ -197,8 +200,8 @@ fn lines_of(header: &Value, claims: &Value, verdict: &str, now: UnixTime) -> Vec
     for (name, value) in [header, claims].into_iter().filter_map(Value::as_object).flatten() {
         let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         let text = match (name.as_str(), value.as_u64().map(UnixTime::from_seconds)) {
-            ("exp", Some(end)) if end <= now => format!("{end} (expired {} s ago)", now.since(end).as_secs()),
-            ("exp", Some(end)) => format!("{end} (in {} s)", end.since(now).as_secs()),
+            ("exp", Some(end)) if end <= now => format!("{end} (expired {} ago)", about(now.since(end))),
+            ("exp", Some(end)) => format!("{end} (in {})", about(end.since(now))),
             ("iat" | "nbf", Some(instant)) => instant.to_string(),
             _ => text,
         };
@@ -208,10 +211,20 @@ fn lines_of(header: &Value, claims: &Value, verdict: &str, now: UnixTime) -> Vec
     lines
 }
 
+/// The duration in its largest unit, rounded down: enough for eyes.
+fn about(duration: Duration) -> String {
+    let seconds = duration.as_secs().max(1);
+    let unit = [86_400, 3600, 60].into_iter().find(|unit| seconds >= *unit).unwrap_or(1);
+    crate::config::duration::encode(Duration::from_secs(seconds / unit * unit))
+}
+
 async fn verify_by(issuer: &str, token: &str, now: UnixTime) -> Result<Result<(), String>, CliError> {
     let url = member(&fetch_metadata(issuer).await?, "jwks_uri")?;
     let keys = fetch_json(&url).await?.to_string();
     let keys = PublicKey::from_jwks(keys.as_bytes()).map_err(|error| CliError::Failed(format!("{url}: {error}")))?;
     let expected = Expected { issuer, audience: None, now, leeway: Duration::from_mins(1) };
-    Ok(verify(token, &keys, &expected).map(drop).map_err(|error| error.to_string()))
+    // The leeway is for clocks that differ; what the line above calls expired is not called valid here.
+    let verified = verify(token, &keys, &expected)
+        .and_then(|token| if token.exp <= now { Err(VerifyError::Expired) } else { Ok(()) });
+    Ok(verified.map_err(|error| error.to_string()))
 }

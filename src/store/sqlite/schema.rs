@@ -194,10 +194,10 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
 /// When the file exists or cannot be written.
 pub fn backup(connection: &mut Connection, to: &Path) -> Result<(), StoreError> {
     if fs::symlink_metadata(to).is_ok() {
-        return Err(unusable(to, "exists already: name a new file"));
+        return Err(unusable(to, "exists already: name a file that does not"));
     }
     put_whole(to, |fresh| copy(connection, fresh)).map_err(|error| match error {
-        PutError::Exists => unusable(to, "exists already: name a new file"),
+        PutError::Exists => unusable(to, "exists already: name a file that does not"),
         PutError::Io(error) => unusable(to, &format!("cannot be written: {error}")),
         PutError::Store(error) => error,
     })
