@@ -1,1 +1,0 @@
-//! The commands, as a person and as a script meets them.

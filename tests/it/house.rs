@@ -1,1 +1,0 @@
-//! The house keeps its own rules: layers, dependencies, documents.

@@ -1,1 +1,0 @@
-//! Signing keys, the JWKS document and the metadata.

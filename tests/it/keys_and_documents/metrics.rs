@@ -1,0 +1,78 @@
+//! What Prometheus sees: only on the operator's listener, well-formed, and of a closed set of series.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::support::{GRANT, Server, basic, count};
+
+/// The samples of an exposition by their series; panics on what Prometheus would not read.
+fn samples(text: &str) -> BTreeMap<String, f64> {
+    assert!(text.ends_with('\n'));
+    let (mut helped, mut typed, mut samples) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').unwrap();
+            assert!(!help.is_empty() && helped.insert(name.to_owned()), "{line}");
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            assert!(helped.contains(name) && typed.insert(name.to_owned(), kind.to_owned()).is_none(), "{line}");
+        } else {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            let name = series.split('{').next().unwrap();
+            assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':')), "{line}");
+            let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+            assert!(typed.contains_key(name) || typed.get(base).is_some_and(|kind| kind == "histogram"), "{line}");
+            assert!(samples.insert(series.to_owned(), value.parse().unwrap()).is_none(), "twice: {line}");
+        }
+    }
+    samples
+}
+
+#[test]
+fn x01_metrics_are_on_the_operators_listener_only_and_well_formed() {
+    let (server, client) = Server::usual();
+    server.ask(&client, GRANT).access_token();
+    for path in ["/metrics", "/livez", "/readyz"] {
+        assert_eq!(server.get(path).status, 404, "{path} on the public listener");
+    }
+    let answer = server.ops("/metrics");
+    assert_eq!(answer.status, 200);
+    assert!(answer.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let samples = samples(&answer.text());
+    assert_eq!(samples.get(r#"jeton_token_requests_total{outcome="issued"}"#), Some(&1.0));
+    for (series, total) in samples.iter().filter(|(series, _)| series.contains("le=\"+Inf\"")) {
+        let labels = series.split_once("_bucket").unwrap();
+        let rest = labels.1.replace(",le=\"+Inf\"", "").replace("{le=\"+Inf\"}", "");
+        assert_eq!(samples.get(&format!("{}_count{rest}", labels.0)), Some(total), "{series}");
+    }
+    assert_eq!(server.ops("/oauth2/token").status, 404);
+}
+
+#[test]
+fn x02_x05_hostile_requests_make_no_new_series_and_leave_no_text() {
+    let (server, client) = Server::usual();
+    let hostile = |server: &Server, mark: &str| {
+        let form = format!("{GRANT}&client_id={mark}&scope={mark}");
+        server.token(&[("Authorization", &basic(mark, mark))], &form);
+        server.token(&[("User-Agent", mark)], &format!("grant_type={mark}"));
+        server.token(&[("Authorization", &client.basic())], &format!("{GRANT}&scope={mark}"));
+        let mut wire = server.wire();
+        wire.send(format!("{mark} /{mark}?{mark} HTTP/1.1\r\nHost: x\r\n{mark}: {mark}\r\n\r\n").as_bytes());
+        wire.answer();
+    };
+    server.ask(&client, GRANT).access_token();
+    hostile(&server, "marker0");
+    let names = |server: &Server| samples(&server.ops("/metrics").text()).into_keys().collect::<BTreeSet<_>>();
+    let before = names(&server);
+    let rounds = count("JETON_TEST_HOSTILE", 100);
+    for round in 1..=rounds {
+        hostile(&server, &format!("marker{round}"));
+    }
+    assert_eq!(names(&server), before);
+    let text = server.ops("/metrics").text();
+    for secret in ["marker", &client.id, &client.secret] {
+        assert!(!text.lines().filter(|line| !line.starts_with('#')).any(|line| line.contains(secret)), "{secret}");
+    }
+    assert!(server.metric(r#"jeton_token_requests_total{outcome="invalid_client"}"#) >= rounds as f64);
+}

@@ -1,0 +1,141 @@
+//! A rotation while servers run: published first, signed with later, removed last; no verifier ever fails.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use ed25519_dalek::VerifyingKey;
+use serde_json::Value;
+
+use super::{JWKS, keys, kid, verifies};
+use crate::support::{Client, GENEROUS, GRANT, Home, Server, claims};
+
+/// Small enough for a test: a key waits 4 s (max-age, skew and the spread), the old one goes 3 s after it.
+const QUICK: &str =
+    "[keys]\njwks_max_age = \"1s\"\nclock_skew = \"1s\"\n[token]\nlifetime = \"1s\"\nmax_lifetime = \"2s\"\n";
+
+/// A resource server that does what its caches allow, and no more.
+struct Verifier {
+    keys: HashMap<String, VerifyingKey>,
+    max_age: Duration,
+    fetched: Instant,
+}
+
+impl Verifier {
+    fn fetch(server: &Server) -> Self {
+        let fetched = Instant::now();
+        let answer = server.get(JWKS);
+        let max_age = answer.header("cache-control").unwrap().split_once("max-age=").unwrap().1.parse().unwrap();
+        Self { keys: keys(&answer.json()), max_age: Duration::from_secs(max_age), fetched }
+    }
+
+    /// Uses what it has for as long as it may.
+    fn verifies(&mut self, token: &str, server: &Server) -> bool {
+        if self.fetched.elapsed() >= self.max_age {
+            *self = Self::fetch(server);
+        }
+        verifies(token, &self.keys)
+    }
+}
+
+fn expires_at(token: &str) -> u64 {
+    claims(token)["exp"].as_u64().unwrap()
+}
+
+fn unix_now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// `key list` as its lines say it: state by kid.
+fn states(home: &Home) -> HashMap<String, String> {
+    let output = home.run(&["key", "list", "-o", "json"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let keys = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    keys.map(|key| (key["kid"].as_str().unwrap().to_owned(), key["state"].as_str().unwrap().to_owned())).collect()
+}
+
+fn two_nodes() -> (Server, Server, Client) {
+    let home = Home::new();
+    let client = home.usual_client();
+    let second = Home { folder: tempfile::tempdir().unwrap(), database: home.database.clone() };
+    let config = format!("{QUICK}{GENEROUS}");
+    let first = Server::start(home, &config, |command| {
+        command.args(["--issuer", "http://localhost:1"]);
+    });
+    let second = Server::start(second, &config, |command| {
+        command.args(["--issuer", "http://localhost:1"]);
+    });
+    (first, second, client)
+}
+
+#[test]
+fn t215_j05_k01_a_verifier_that_refetches_only_at_max_age_never_fails_in_a_rotation() {
+    let (first, second, client) = two_nodes();
+    let config = first.home.folder.path().join("jeton.toml");
+    let config = config.to_str().unwrap();
+    let old = kid(&first.ask(&client, GRANT).access_token());
+    let mut verifiers = [Verifier::fetch(&first), Verifier::fetch(&second)];
+    let rotated = first.home.run(&["--config", config, "key", "rotate"]);
+    assert!(rotated.status.success(), "{}", String::from_utf8_lossy(&rotated.stderr));
+    let again = first.home.run(&["--config", config, "key", "rotate"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("a rotation is under way"));
+
+    let started = Instant::now();
+    let (mut published, mut signed, mut held) = (None, None, VecDeque::<String>::new());
+    let removed = loop {
+        assert!(started.elapsed() < Duration::from_secs(30), "the old key was never removed");
+        for server in [&first, &second] {
+            let token = server.ask(&client, GRANT).access_token();
+            if kid(&token) != old {
+                signed.get_or_insert_with(|| (started.elapsed(), kid(&token)));
+            } else {
+                assert!(
+                    signed.is_none() || started.elapsed() < signed.as_ref().unwrap().0 + Duration::from_secs(2),
+                    "back to the old key"
+                );
+            }
+            held.push_back(token);
+        }
+        held.retain(|token| expires_at(token) > unix_now());
+        for (verifier, server) in verifiers.iter_mut().zip([&second, &first]) {
+            for token in held.iter().take(2).chain(held.iter().rev().take(2)) {
+                // It may have expired since it was picked.
+                assert!(verifier.verifies(token, server) || expires_at(token) <= unix_now(), "{:?}", started.elapsed());
+            }
+        }
+        let set = keys(&second.get(JWKS).json());
+        assert!(!set.is_empty());
+        if set.len() == 2 {
+            published.get_or_insert(started.elapsed());
+        } else if published.is_some() {
+            assert!(signed.is_some(), "removed before another key signed");
+            assert!(!set.contains_key(&old));
+            break started.elapsed();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let (signed, new) = signed.unwrap();
+    let published = published.unwrap();
+    // Times are seen a little late, by how long one round takes.
+    assert!(signed - published >= Duration::from_secs(2), "max-age and skew: {published:?} {signed:?}");
+    assert!(removed - signed >= Duration::from_secs(2), "the longest lifetime: {signed:?} {removed:?}");
+    let states = states(&first.home);
+    assert_eq!((states.get(&old).unwrap().as_str(), states.get(&new).unwrap().as_str()), ("removed", "active"));
+}
+
+#[test]
+fn j05_k02_a_new_key_is_listed_and_published_at_once_and_does_not_sign() {
+    let (server, client) = Server::usual();
+    let old = kid(&server.ask(&client, GRANT).access_token());
+    assert_eq!(states(&server.home), HashMap::from([(old.clone(), "active".to_owned())]));
+    server.home.json(&["key", "rotate"]);
+    let states = states(&server.home);
+    assert_eq!(states.get(&old).unwrap(), "active");
+    assert_eq!(states.values().filter(|state| *state == "published").count(), 1);
+    crate::support::wait_for("the server publishes it", || (keys(&server.get(JWKS).json()).len() == 2).then_some(()));
+    // Neither this server nor one that starts now signs with it.
+    assert_eq!(kid(&server.ask(&client, GRANT).access_token()), old);
+    let late = Home { folder: tempfile::tempdir().unwrap(), database: server.home.database.clone() }.serve(GENEROUS);
+    assert_eq!(kid(&late.ask(&client, GRANT).access_token()), old);
+    assert_eq!(late.get(JWKS).body, server.get(JWKS).body);
+}
