@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
@@ -45,8 +45,11 @@ pub enum BodyError {
 pub async fn read_form(headers: &HeaderMap, body: Incoming, limits: BodyLimits) -> Result<Bytes, BodyError> {
     check_encoding(headers)?;
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > limits.size as u64) {
-        return Err(BodyError::TooLarge);
+    match declared {
+        Some(length) if length > limits.size as u64 => return Err(BodyError::TooLarge),
+        Some(_) => {}
+        // Whatever came with a transfer coding has no length any more: hyper drops it (RFC 9112 §6.3).
+        None => check_transfer_coding(headers)?,
     }
     if body.is_end_stream() {
         return Ok(Bytes::new());
@@ -80,6 +83,16 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), BodyError> {
     let plain =
         headers.get_all(CONTENT_ENCODING).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
     if plain { Ok(()) } else { Err(BodyError::Encoded) }
+}
+
+/// `chunked`, once, is all that hyper undoes; other codings before it would reach the form as they are.
+fn check_transfer_coding(headers: &HeaderMap) -> Result<(), BodyError> {
+    let mut values = headers.get_all(TRANSFER_ENCODING).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(()),
+        (Some(value), None) if value.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(BodyError::Broken),
+    }
 }
 
 /// Exactly one content type, the form's, with no parameter but `charset=utf-8`.

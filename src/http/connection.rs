@@ -41,8 +41,9 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExecutor 
 pub fn builder() -> auto::Builder<LocalExecutor> {
     let mut builder = auto::Builder::new(LocalExecutor);
     // half_close: otherwise hyper looks for an end of file while a request holds the read buffer, and every
-    // request gets a buffer of its own. No timer: deadlines are the guard's.
-    builder.http1().half_close(true).pipeline_flush(true).writev(false).max_buf_size(MAX_HEAD_BYTES);
+    // request gets a buffer of its own. No timer: deadlines are the guard's. No pipeline_flush: it holds replies
+    // back while bytes are unread, and loses them when what follows is half a request or no request at all.
+    builder.http1().half_close(true).writev(false).max_buf_size(MAX_HEAD_BYTES);
     builder
         .http2()
         .max_concurrent_streams(128)
@@ -70,7 +71,9 @@ pub async fn serve<H, F>(
         let watch = Rc::clone(&watch);
         move |request| {
             let in_flight = watch.begin_request();
-            let answer = unpanicked(AssertUnwindSafe((handler)(request, peer)));
+            let handler = Rc::clone(&handler);
+            // Called inside, so that a handler that panics before its first await is caught as well.
+            let answer = unpanicked(AssertUnwindSafe(async move { handler(request, peer).await }));
             async move {
                 let reply = answer.await;
                 drop(in_flight);

@@ -19,8 +19,8 @@ use super::refusal;
 
 /// How long a tick is.
 pub const TICK: Duration = Duration::from_millis(250);
-/// What an HTTP/2 connection begins with, as far as no HTTP/1 request does.
-const PREFACE: &[u8] = b"PRI";
+/// What an HTTP/2 connection begins with (RFC 9113 §3.4). Until it has come whole, its deadline is that of a head.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A coarse instant of one worker: ticks since it started.
 pub type Tick = u32;
@@ -293,12 +293,22 @@ mod tests {
     fn t024_pings_do_not_keep_an_http2_connection() {
         let (now, watch) = watch();
         watch.note_read(b"P");
-        watch.note_read(b"RI * HTTP/2.0");
+        watch.note_read(b"RI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         for tick in 1..=11 {
             now.set(tick);
             watch.note_read(b"ping");
             assert_eq!(watch.is_late(DEADLINES), tick == 11);
         }
+    }
+
+    #[test]
+    fn t019_half_a_preface_is_as_late_as_any_head() {
+        let (now, watch) = watch();
+        watch.note_read(b"PRI");
+        now.set(3);
+        assert!(watch.is_late(DEADLINES));
+        watch.note_read(b"X / HTTP/1.1\r\n");
+        assert!(!watch.is_http2());
     }
 
     #[test]

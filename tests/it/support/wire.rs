@@ -1,6 +1,6 @@
 //! A connection that sends exactly the bytes it is told to, and reads HTTP/1 answers.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -132,9 +132,13 @@ impl Wire {
         }
     }
 
-    /// True when the other side has closed, and sent nothing more before.
+    /// True when the other side has closed, and sent nothing more before. Silence is not an end.
     pub fn is_closed(&mut self) -> bool {
-        self.unread.is_empty() && !self.fill()
+        self.unread.is_empty()
+            && match self.stream.read(&mut [0]) {
+                Ok(read) => read == 0,
+                Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            }
     }
 
     /// Everything until the other side closes.
