@@ -36,6 +36,16 @@ impl Answer {
         self.json()["error"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// A refusal says what it is in JSON that no cache keeps, to whoever asks.
+    pub fn check_refusal(&self, what: &str) {
+        assert_eq!(self.header("content-type"), Some("application/json"), "{what}");
+        assert_eq!(self.header("cache-control"), Some("no-store"), "{what}");
+        assert!(!self.error().is_empty(), "{what}: {}", self.text());
+        for name in ["set-cookie", "access-control-allow-origin", "location", "server"] {
+            assert!(self.header(name).is_none(), "{what}: {}", self.head);
+        }
+    }
+
     pub fn access_token(&self) -> String {
         assert_eq!(self.status, 200, "{} {}", self.head, self.text());
         self.json()["access_token"].as_str().unwrap().to_owned()
