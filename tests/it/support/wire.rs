@@ -171,6 +171,18 @@ impl Wire {
         Some(self.unread.drain(..length).collect())
     }
 
+    /// The same connection, for another thread to read.
+    pub fn split_reader(&self) -> Self {
+        Self { stream: self.stream.try_clone().unwrap(), unread: Vec::new() }
+    }
+
+    /// Reads until the other side closes, and keeps nothing.
+    pub fn discard_rest(&mut self) {
+        while self.fill() {
+            self.unread.clear();
+        }
+    }
+
     /// Says that nothing more will be sent.
     pub fn shutdown_write(&self) {
         let _ = self.stream.shutdown(std::net::Shutdown::Write);

@@ -1,1 +1,0 @@
-//! Limits, deadlines and overload of the public listener.

@@ -1,0 +1,146 @@
+//! Deadlines: whoever is slow is cut off in time, and nobody waits for him.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Client, GRANT, Home, Server, Wire, count, wait_for};
+
+const SHORT: &str = "[serve]\nworkers = 2\nhead_deadline = \"1s\"\nbody_deadline = \"1s\"\nwrite_deadline = \"1s\"\n\
+                     idle_deadline = \"2s\"\n";
+
+fn server() -> (Server, Client) {
+    let home = Home::new();
+    let client = home.usual_client();
+    (home.serve(SHORT), client)
+}
+
+fn head(client: &Client, length: usize) -> String {
+    format!(
+        "POST /oauth2/token HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n",
+        client.basic()
+    )
+}
+
+#[test]
+fn t016_a_body_shorter_than_said_is_not_processed() {
+    let (server, client) = server();
+    for half_closed in [false, true] {
+        let mut wire = server.wire();
+        wire.send((head(&client, 100) + GRANT).as_bytes());
+        if half_closed {
+            wire.shutdown_write();
+        }
+        let answer = wire.answer();
+        assert_eq!(answer.status, if half_closed { 400 } else { 408 });
+        answer.check_refusal("a short body");
+        assert!(wire.is_closed());
+    }
+    assert!(server.metric("jeton_token_requests_total{outcome=\"issued\"}") < 0.5);
+}
+
+/// Ways to be slow: what is sent at first, and then again and again.
+#[derive(Clone, Copy, Debug)]
+enum Slow {
+    Head,
+    NextHead,
+    Body,
+    Chunks,
+    Silence,
+    Idle,
+}
+
+const WAYS: [Slow; 6] = [Slow::Head, Slow::NextHead, Slow::Body, Slow::Chunks, Slow::Silence, Slow::Idle];
+
+fn begin(server: &Server, client: &Client, way: Slow) -> Wire {
+    let mut wire = server.wire();
+    let whole = head(client, GRANT.len()) + GRANT;
+    match way {
+        Slow::Head => wire.send(b"POST /oauth2/token HTTP/1.1\r\nHost: x\r\nX: "),
+        Slow::Body => wire.send(head(client, 1000).as_bytes()),
+        Slow::Chunks => {
+            wire.send(head(client, 0).replace("Content-Length: 0", "Transfer-Encoding: chunked").as_bytes())
+        }
+        Slow::Silence => {}
+        Slow::NextHead | Slow::Idle => {
+            wire.send(whole.as_bytes());
+            super::served("the first request of a slow connection", || wire.answer());
+        }
+    }
+    wire
+}
+
+/// A little more of what never ends; false once the connection has.
+fn trickle(wire: &mut Wire, way: Slow) -> bool {
+    match way {
+        Slow::Head | Slow::NextHead | Slow::Body => wire.try_send(b"a"),
+        Slow::Chunks => wire.try_send(b"1\r\na\r\n"),
+        Slow::Silence | Slow::Idle => true,
+    }
+}
+
+#[test]
+fn t019_slow_connections_are_ended_and_the_others_served() {
+    let (server, client) = server();
+    let each = count("JETON_TEST_SLOW_SOCKETS", 120) / WAYS.len();
+    let begun = Instant::now();
+    let mut slow: Vec<(Slow, Wire)> = WAYS
+        .into_iter()
+        .flat_map(|way| (0..each).map(move |_| way))
+        .map(|way| (way, begin(&server, &client, way)))
+        .collect();
+    let connections = || server.metric("jeton_connections");
+    assert!(connections() > 0.0);
+    let mut served = 0;
+    wait_for("all slow connections end", || {
+        super::served("a fast client among slow ones", || server.ask(&client, GRANT));
+        served += 1;
+        for (way, wire) in &mut slow {
+            trickle(wire, *way);
+        }
+        (connections() < 0.5).then_some(())
+    });
+    // Two seconds and a tick; the rest is for a busy machine.
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(served > 10, "only {served} requests were served meanwhile");
+    for (way, wire) in &mut slow {
+        let rest = String::from_utf8_lossy(&wire.rest()).into_owned();
+        assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 408 "), "{way:?}: {rest}");
+    }
+}
+
+#[test]
+fn t019_p16_a_client_that_does_not_read_is_cut_off_in_bounded_memory() {
+    let (server, client) = server();
+    let mut bystander = super::Bystander::new(&server, &client);
+    let burst = "GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(500);
+    let mut wires: Vec<Wire> = (0..4).map(|_| server.wire()).collect();
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for wire in &mut wires {
+            scope.spawn(|| {
+                while wire.try_send(burst.as_bytes()) {
+                    assert!(begun.elapsed() < Duration::from_secs(20), "never cut off");
+                }
+            });
+        }
+    });
+    bystander.old = server.wire();
+    bystander.check("clients that do not read");
+}
+
+#[test]
+fn t019_whoever_makes_progress_within_the_deadlines_is_not_ended() {
+    let home = Home::new();
+    let client = home.usual_client();
+    let server = home.serve(&SHORT.replace("\"1s\"", "\"3s\"").replace("\"2s\"", "\"3s\""));
+    let mut wire = server.wire();
+    // The pauses are the client's own pace: more in all than any single deadline, far less each.
+    for _ in 0..5 {
+        let request = head(&client, GRANT.len()) + GRANT;
+        for piece in [&request[..30], &request[30..request.len() - 5], &request[request.len() - 5..]] {
+            std::thread::sleep(Duration::from_millis(250));
+            wire.send(piece.as_bytes());
+        }
+        assert!(matches!(wire.answer().status, 200 | 503));
+    }
+}
