@@ -1,0 +1,136 @@
+//! The yardstick: a bare hyper server that does nothing but the same signature and the same bytes.
+//!
+//! What `jeton serve` may cost is measured against it, in the same run on the same core (`loadtest/capacity`). It
+//! has the same hyper settings, one worker, the same way to sign (Ed25519 with an expanded key) and a reply of
+//! the same length in the same header fields. It lacks everything else: no body is looked at, no client is known,
+//! nothing is limited, counted or timed out, and every request is answered alike.
+//!
+//! `yardstick [--listen ADDR] [--constant CHARS] [--tail CHARS]`: how long the constant part of the token is, and what
+//! follows the token in the body; prints the address once it listens.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measuring instrument ends where it fails")]
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
+use http::{HeaderValue, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use sha2::Sha512;
+use tokio::net::TcpListener;
+
+/// `"iat":…,"exp":…,"jti":…` of every token, in base64url.
+const TAIL_CHARS: usize = 87;
+const SIGNATURE_CHARS: usize = 86;
+
+/// What every reply is made of.
+struct Reply {
+    expanded: ExpandedSecretKey,
+    verifying: VerifyingKey,
+    /// `{"access_token":"` and the constant part of the token.
+    head: Vec<u8>,
+    signed_from: usize,
+    tail: Vec<u8>,
+}
+
+impl Reply {
+    /// A reply whose token has this many constant characters, and whose body ends in this many.
+    fn new(constant_chars: usize, tail_chars: usize) -> Self {
+        let signing = SigningKey::from_bytes(&[7; 32]);
+        let mut head = br#"{"access_token":""#.to_vec();
+        let signed_from = head.len();
+        head.resize(signed_from + constant_chars, b'e');
+        let mut tail = br#"","token_type":"Bearer","expires_in":3600,"scope":""#.to_vec();
+        tail.resize(tail_chars.max(tail.len()) - 2, b's');
+        tail.extend_from_slice(br#""}"#);
+        let (expanded, verifying) = (ExpandedSecretKey::from(signing.as_bytes()), signing.verifying_key());
+        Self { expanded, verifying, head, signed_from, tail }
+    }
+
+    /// The body of one reply: its token says the time and 128 random bits, and is signed.
+    fn body(&self) -> Vec<u8> {
+        let mut body = Vec::with_capacity(self.head.len() + TAIL_CHARS + 1 + SIGNATURE_CHARS + self.tail.len());
+        body.extend_from_slice(&self.head);
+        let mut claims = *br#""iat":1700000000,"exp":1700003600,"jti":"AAAAAAAAAAAAAAAAAAAAAA"}"#;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        write_decimal(&mut claims[6..16], now);
+        write_decimal(&mut claims[23..33], now + 3600);
+        URL_SAFE_NO_PAD.encode_slice(rand::random::<[u8; 16]>(), &mut claims[41..63]).unwrap();
+        let at = body.len();
+        body.resize(at + TAIL_CHARS, 0);
+        URL_SAFE_NO_PAD.encode_slice(claims, &mut body[at..]).unwrap();
+        let signature = raw_sign::<Sha512>(&self.expanded, &body[self.signed_from..], &self.verifying).to_bytes();
+        body.push(b'.');
+        let at = body.len();
+        body.resize(at + SIGNATURE_CHARS, 0);
+        URL_SAFE_NO_PAD.encode_slice(signature, &mut body[at..]).unwrap();
+        body.extend_from_slice(&self.tail);
+        body
+    }
+}
+
+fn write_decimal(digits: &mut [u8], mut number: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap();
+        number /= 10;
+    }
+}
+
+/// Answers in the request's own header map, which hyper keeps for the next request.
+fn answer(reply: &Reply, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let mut headers = request.into_parts().0.headers;
+    headers.clear();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    let mut response = Response::new(Full::new(Bytes::from(reply.body())));
+    *response.headers_mut() = headers;
+    response
+}
+
+async fn serve(listener: TcpListener, reply: Rc<Reply>) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let reply = Rc::clone(&reply);
+        tokio::task::spawn_local(async move {
+            let service = service_fn(move |request| {
+                let response = answer(&reply, request);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let mut builder = http1::Builder::new();
+            builder.half_close(true).pipeline_flush(true).writev(false).max_buf_size(16 * 1024);
+            // A connection that breaks is its client's business.
+            drop(builder.serve_connection(TokioIo::new(stream), service).await);
+        });
+    }
+}
+
+/// The value behind `name` on the command line.
+fn option<T: std::str::FromStr>(name: &str, default: T) -> T {
+    let mut arguments = std::env::args().skip_while(|argument| argument != name).skip(1);
+    arguments.next().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn main() {
+    let address: SocketAddr = option("--listen", SocketAddr::from(([127, 0, 0, 1], 0)));
+    let reply = Reply::new(option("--constant", 320), option("--tail", 80));
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind(address).await.unwrap();
+        println!("{}", listener.local_addr().unwrap());
+        serve(listener, Rc::new(reply)).await;
+    });
+}
