@@ -112,7 +112,8 @@ impl TokenIssuer {
         occasion.shard.count_client(if known.is_some() { CacheResult::Hit } else { CacheResult::Miss });
         let mut draft = match known {
             Some(decided) => decided?,
-            None if occasion.may_ask_store => self.admit_confirmed(request, &moment).await?,
+            // Boxed, since few take this way and all would keep room for it.
+            None if occasion.may_ask_store => Box::pin(self.admit_confirmed(request, &moment)).await?,
             None => return Err(OAuthError::SLOW_DOWN.into()),
         };
         jwt::sign(draft.response.body_mut(), &draft.token, key).await;

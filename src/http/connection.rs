@@ -3,11 +3,12 @@
 //! Leaves deadlines to `guard`, routing to whoever passes the handler. A request that panics is answered with 500
 //! and takes nothing else down.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,9 +17,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::guard::{Guarded, Order, Watch};
+use super::guard::{Guarded, InFlight, Order, Watch};
 use super::reply;
 use super::worker::Peer;
 use crate::oauth::OAuthError;
@@ -58,27 +59,22 @@ pub fn builder() -> auto::Builder<LocalExecutor> {
 }
 
 /// Serves a connection until it ends, is late or is told to.
-pub async fn serve<H, F>(
-    stream: TcpStream,
+pub async fn serve<S, H, F>(
+    stream: S,
     peer: Peer,
     watch: Rc<Watch>,
     (builder, handler): (auto::Builder<LocalExecutor>, Rc<H>),
 ) where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
     H: Fn(Request<Incoming>, Peer) -> F + 'static,
     F: Future<Output = Response<Full<Bytes>>> + 'static,
 {
     let service = service_fn({
         let watch = Rc::clone(&watch);
         move |request| {
-            let in_flight = watch.begin_request();
-            let handler = Rc::clone(&handler);
+            let (handler, in_flight) = (Rc::clone(&handler), Some(watch.begin_request()));
             // Called inside, so that a handler that panics before its first await is caught as well.
-            let answer = unpanicked(AssertUnwindSafe(async move { handler(request, peer).await }));
-            async move {
-                let reply = answer.await;
-                drop(in_flight);
-                Ok::<_, std::convert::Infallible>(reply)
-            }
+            Answering { answer: Box::pin(async move { handler(request, peer).await }), in_flight }
         }
     });
     let io = TokioIo::new(Guarded::new(stream, Rc::clone(&watch)));
@@ -100,17 +96,29 @@ pub async fn serve<H, F>(
     }
 }
 
-/// The reply, or a constant 500 when making it panicked. What a request shares with others is behind locks that
-/// are whole after every step, so nothing is left half done.
-async fn unpanicked<F: Future<Output = Response<Full<Bytes>>>>(answer: AssertUnwindSafe<F>) -> Response<Full<Bytes>> {
-    let mut answer = pin!(answer.0);
-    poll_fn(|context| {
-        if let Ok(polled) = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
-            polled
-        } else {
-            tracing::error!("a request panicked; the panic's own line is above");
-            Poll::Ready(reply::closing(reply::refused(&OAuthError::SERVER_ERROR)))
-        }
-    })
-    .await
+/// The answer to one request on its way. Boxed: hyper keeps room for it as long as the connection lives, and moves
+/// it about.
+struct Answering<F> {
+    answer: Pin<Box<F>>,
+    in_flight: Option<InFlight>,
+}
+
+impl<F: Future<Output = Response<Full<Bytes>>>> Future for Answering<F> {
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    /// The reply, or a constant 500 when making it panicked. What a request shares with others is behind locks
+    /// that are whole after every step, so nothing is left half done.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = catch_unwind(AssertUnwindSafe(|| self.answer.as_mut().poll(context)));
+        let reply = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(reply)) => reply,
+            Err(_) => {
+                tracing::error!("a request panicked; the panic's own line is above");
+                reply::closing(reply::refused(&OAuthError::SERVER_ERROR))
+            }
+        };
+        drop(self.in_flight.take());
+        Poll::Ready(Ok(reply))
+    }
 }

@@ -13,7 +13,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::refusal;
 
@@ -174,17 +173,17 @@ impl Drop for InFlight {
 
 /// A socket that leaves stamps.
 #[derive(Debug)]
-pub struct Guarded {
-    stream: TcpStream,
+pub struct Guarded<S> {
+    stream: S,
     watch: Rc<Watch>,
     /// A prepared reply on its way out, and how much of it is gone.
     replacing: Option<(&'static [u8], usize)>,
 }
 
-impl Guarded {
+impl<S: AsyncWrite + Unpin> Guarded<S> {
     /// Watches `stream`.
     #[must_use]
-    pub const fn new(stream: TcpStream, watch: Rc<Watch>) -> Self {
+    pub const fn new(stream: S, watch: Rc<Watch>) -> Self {
         Self { stream, watch, replacing: None }
     }
 
@@ -204,7 +203,7 @@ impl Guarded {
     }
 }
 
-impl AsyncRead for Guarded {
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -220,7 +219,7 @@ impl AsyncRead for Guarded {
     }
 }
 
-impl AsyncWrite for Guarded {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.replacing.is_none() {
             self.replacing = self.watch.replacement(bytes).map(|reply| (reply, 0));

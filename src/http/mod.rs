@@ -26,6 +26,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
 use crate::app::App;
 use crate::limiter::FailureLimiter;
 
@@ -52,11 +54,18 @@ pub fn serve(app: &Arc<App>, bound: Bound) -> io::Result<Server> {
     let (open, app) = (Arc::clone(app.metrics.connections()), Arc::clone(app));
     Server::start(bound, limits, open, move |index| {
         let worker = Rc::new(Worker::new(Arc::clone(&app), Arc::clone(&limiter), index));
-        move |request, peer| {
-            let worker = Rc::clone(&worker);
-            async move { routes::answer(&worker, request, peer).await }
-        }
+        move |request, peer| routes::answer(Rc::clone(&worker), request, peer)
     })
+}
+
+/// Serves one connection that is already open until it ends, in the task that asks; for benches. It is the same
+/// connection as a listener's, but that nothing sweeps its deadlines.
+pub async fn serve_stream<S>(worker: Rc<Worker>, stream: S, peer: Peer)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let handler = Rc::new(move |request, peer| routes::answer(Rc::clone(&worker), request, peer));
+    connection::serve(stream, peer, guard::Watch::new(Rc::default()), (connection::builder(), handler)).await;
 }
 
 /// Serves probes and metrics on `bound`.

@@ -3,6 +3,8 @@
 //! Paths are compared byte for byte: no trailing slash, no second slash, no case folding, no redirect (RFC 9700
 //! §4.12). An issuer with a path keeps the well-known names by insertion (RFC 8414 §3.1).
 
+use std::rc::Rc;
+
 use http::{Method, Request, Version};
 use hyper::body::Incoming;
 
@@ -52,7 +54,7 @@ impl Routes {
 }
 
 /// Answers one request of the public listener.
-pub async fn answer(worker: &Worker, request: Request<Incoming>, peer: Peer) -> Reply {
+pub async fn answer(worker: Rc<Worker>, request: Request<Incoming>, peer: Peer) -> Reply {
     if !host::is_acceptable(request.version(), request.headers()) {
         let error = OAuthError::invalid_request("exactly one valid Host is needed");
         worker.shard().count_http(Endpoint::Other, 400);
@@ -61,9 +63,9 @@ pub async fn answer(worker: &Worker, request: Request<Incoming>, peer: Peer) -> 
     let endpoint = worker.routes().find(request.uri().path());
     let drains = worker.drains() && request.version() < Version::HTTP_2;
     let reply = match endpoint {
-        Endpoint::Token if request.method() == Method::POST => token(worker, request, peer).await,
+        Endpoint::Token if request.method() == Method::POST => token(&worker, request, peer).await,
         Endpoint::Token => reply::method_not_allowed("POST"),
-        Endpoint::Jwks | Endpoint::Metadata => document(worker, endpoint, &request),
+        Endpoint::Jwks | Endpoint::Metadata => document(&worker, endpoint, &request),
         Endpoint::Other => reply::not_found(),
     };
     worker.shard().count_http(endpoint, reply.status().as_u16());

@@ -73,15 +73,21 @@ impl ClaimPrefix {
     /// Appends the whole payload in base64url.
     pub fn push_payload(&self, stamp: &Stamp, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.0);
-        let mut tail = Vec::with_capacity(MAX_TAIL_BYTES);
-        tail.extend_from_slice(br#""iat":"#);
-        push_decimal(&mut tail, stamp.issued_at.seconds());
-        tail.extend_from_slice(br#","exp":"#);
-        push_decimal(&mut tail, stamp.expires_at.seconds());
-        tail.extend_from_slice(br#","jti":""#);
-        push_base64url(&stamp.id.0, &mut tail);
-        tail.extend_from_slice(br#""}"#);
-        push_base64url(&tail, out);
+        // The tail is written where it will stand, taken out, and put back encoded: that needs no buffer of its own.
+        let start = out.len();
+        out.extend_from_slice(br#""iat":"#);
+        push_decimal(out, stamp.issued_at.seconds());
+        out.extend_from_slice(br#","exp":"#);
+        push_decimal(out, stamp.expires_at.seconds());
+        out.extend_from_slice(br#","jti":""#);
+        push_base64url(&stamp.id.0, out);
+        out.extend_from_slice(br#""}"#);
+        let mut room = [0; MAX_TAIL_BYTES];
+        let tail = out.get(start..).unwrap_or_default();
+        let length = tail.len().min(room.len());
+        room.iter_mut().zip(tail).for_each(|(place, byte)| *place = *byte);
+        out.truncate(start);
+        push_base64url(room.get(..length).unwrap_or_default(), out);
     }
 }
 
