@@ -3,7 +3,7 @@
 //! The order of checks is fixed: limits, syntax, client authentication, then grant, scope and target (RFC 6749
 //! §5.2), so that an unauthenticated caller learns nothing of what a client may do.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
@@ -18,6 +18,10 @@ use crate::limiter::Verdict;
 use crate::oauth::client_auth::BasicText;
 use crate::oauth::{ErrorCode, OAuthError, TokenRequest, TokenResponse};
 
+/// How long a failed authentication takes at the least, from its last byte on: longer than the store needs, so that
+/// neither what was found there nor how far the checks went shows in the time of the answer.
+const FAILURE_TAKES: Duration = Duration::from_millis(2);
+
 /// What stands between a request and its token.
 enum Refusal {
     /// The protocol's own.
@@ -26,6 +30,12 @@ enum Refusal {
     Body(BodyError),
     /// Too many failures; seconds to wait.
     Throttled(u32),
+}
+
+impl Refusal {
+    fn is_failed_authentication(&self) -> bool {
+        matches!(self, Self::Issue(error) if error.is_failed_authentication())
+    }
 }
 
 /// Answers a token request.
@@ -37,7 +47,14 @@ pub async fn token(worker: &Worker, request: Request<Incoming>, peer: Peer) -> R
     let (parts, incoming) = request.into_parts();
     let headers = parts.headers;
     let answer = match body::read_form(&headers, incoming, worker.body_limits()).await {
-        Ok(form) => issue(worker, &headers, &form, (peer, started)).await,
+        Ok(form) => {
+            let read = Instant::now();
+            let answer = issue(worker, &headers, &form, (peer, started)).await;
+            if answer.as_ref().is_err_and(Refusal::is_failed_authentication) {
+                tokio::time::sleep_until((read + FAILURE_TAKES).into()).await;
+            }
+            answer
+        }
         Err(error) => Err(Refusal::Body(error)),
     };
     finish(worker, (peer, started), answer, Some(headers))
