@@ -126,8 +126,7 @@ fn option<T: std::str::FromStr>(name: &str, default: T) -> T {
 fn main() {
     let address: SocketAddr = option("--listen", SocketAddr::from(([127, 0, 0, 1], 0)));
     let reply = Reply::new(option("--constant", 320), option("--tail", 80));
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
     runtime.block_on(async {
         let listener = TcpListener::bind(address).await.unwrap();
         println!("{}", listener.local_addr().unwrap());

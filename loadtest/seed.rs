@@ -4,7 +4,12 @@
 //! that all have its rights and its secret. The store's writer commits what waits together, so a million clients
 //! take minutes and not hours. Clients that are there already stay as they are.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "a measuring instrument ends where it fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a measuring instrument ends where it fails"
+)]
 
 use std::sync::Arc;
 

@@ -1,0 +1,17 @@
+//! The whole request, from the bytes of the socket to the bytes of the reply, over a pipe in one thread.
+
+mod support;
+
+use criterion::Criterion;
+use support::{Pipe, Service};
+
+fn main() {
+    let service = Service::new();
+    let mut pipe = Pipe::open(&service);
+    let request = service.request();
+    let mut criterion: Criterion = support::criterion();
+    criterion.bench_function("request", |bencher| {
+        bencher.iter(|| assert!(pipe.ask(&request).starts_with(b"HTTP/1.1 200 OK")));
+    });
+    criterion.final_summary();
+}
