@@ -1,1 +1,24 @@
-fn main() {}
+//! authorize: what the client asks for becomes a grant.
+
+mod support;
+
+use std::hint::black_box;
+
+use jeton::oauth::TokenRequest;
+use support::{GRANT, Service};
+
+fn main() {
+    let client = Service::new().client;
+    let narrowed = format!("{GRANT}&scope=read&resource=https%3A%2F%2Fapi.example.com");
+    let forms = [("everything by default", GRANT.to_owned(), true), ("scope and resource", narrowed, false)];
+    let mut criterion = support::criterion();
+    let mut group = criterion.benchmark_group("authorize");
+    for (name, form, is_default) in &forms {
+        let request = TokenRequest::parse(form.as_bytes(), None).unwrap();
+        group.bench_function(*name, |bencher| {
+            bencher.iter(|| assert_eq!(black_box(&client).authorize(&request).unwrap().is_default(), *is_default));
+        });
+    }
+    group.finish();
+    criterion.final_summary();
+}

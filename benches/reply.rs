@@ -1,1 +1,32 @@
-fn main() {}
+//! reply: the token, or the refusal, becomes a response with its headers.
+
+mod support;
+
+use std::hint::black_box;
+
+use criterion::BatchSize;
+use http::HeaderMap;
+use jeton::http::reply;
+use jeton::oauth::{OAuthError, TokenResponse};
+
+/// Characters of a usual token.
+const TOKEN_CHARS: usize = 500;
+
+fn main() {
+    let mut criterion = support::criterion();
+    let mut group = criterion.benchmark_group("reply");
+    group.bench_function("issued", |bencher| {
+        // hyper hands every request the map of the reply before.
+        let recycled = || HeaderMap::with_capacity(8);
+        let reply = |headers| {
+            let mut response = TokenResponse::begin(TOKEN_CHARS, 10);
+            response.body_mut().resize(TOKEN_CHARS, b'e');
+            response.finish(black_box(3600), "read write");
+            reply::issued(headers, response)
+        };
+        bencher.iter_batched(recycled, reply, BatchSize::SmallInput);
+    });
+    group.bench_function("refused", |bencher| bencher.iter(|| reply::refused(black_box(&OAuthError::INVALID_CLIENT))));
+    group.finish();
+    criterion.final_summary();
+}

@@ -1,1 +1,39 @@
-fn main() {}
+//! sign: the claims are written and signed; and the signature alone, which is nearly all of it.
+
+mod support;
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use jeton::jwt::sign::max_token_bytes;
+use jeton::jwt::{Stamp, TokenId, push_unsigned, sign};
+use support::{NOW, Service};
+
+fn main() {
+    let service = Service::new();
+    let keys = service.app.tokens.keys().load();
+    let key = keys.active(NOW).unwrap();
+    let claims = service.app.tokens.clients().defaults().claims(&service.client);
+    let stamp = Stamp { issued_at: NOW, expires_at: NOW.plus(Duration::from_hours(1)), id: TokenId([5; 16]) };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut token = Vec::with_capacity(max_token_bytes(&claims, key));
+    let mut criterion = support::criterion();
+    let mut group = criterion.benchmark_group("sign");
+    group.bench_function("claims", |bencher| {
+        bencher.iter(|| {
+            token.clear();
+            push_unsigned(black_box(&claims), &stamp, key, &mut token)
+        });
+    });
+    let message = token.clone();
+    group.bench_function("signature", |bencher| bencher.iter(|| key.sign(black_box(&message))));
+    group.bench_function("claims and signature", |bencher| {
+        bencher.iter(|| {
+            token.clear();
+            let place = push_unsigned(black_box(&claims), &stamp, key, &mut token);
+            runtime.block_on(sign(&mut token, &place, key));
+        });
+    });
+    group.finish();
+    criterion.final_summary();
+}

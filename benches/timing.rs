@@ -70,14 +70,19 @@ impl Asker {
         Self(stream)
     }
 
-    /// The answer, which comes in one piece, and how long it took.
+    /// The answer, which comes in one piece, and how long it took. Asks again when the machine kept the server from
+    /// running for so long that it refuses for overload.
     fn ask(&mut self, request: &[u8]) -> (String, Duration) {
         let mut answer = [0; 4096];
-        let started = Instant::now();
-        self.0.write_all(request).unwrap();
-        let length = self.0.read(&mut answer).unwrap();
-        let took = started.elapsed();
-        (String::from_utf8(answer[..length].to_vec()).unwrap(), took)
+        loop {
+            let started = Instant::now();
+            self.0.write_all(request).unwrap();
+            let length = self.0.read(&mut answer).unwrap();
+            let took = started.elapsed();
+            if !support::is_overload(&answer[..length]) {
+                return (String::from_utf8(answer[..length].to_vec()).unwrap(), took);
+            }
+        }
     }
 }
 

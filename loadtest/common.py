@@ -103,7 +103,10 @@ class Home:
     def run(self, arguments):
         """A command of jeton on this store."""
         command = [str(RELEASE / "jeton"), "--store", self.store, *arguments]
-        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=clean_environment()).stdout
+        done = subprocess.run(command, capture_output=True, text=True, env=clean_environment())
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(command)}: {done.stderr}")
+        return done.stdout
 
 
 class Jeton(Program):
@@ -152,16 +155,13 @@ class Jeton(Program):
             sys.exit(f"no token: {answer[:300]!r}")
         return answer.replace(b"connection: close\r\n", b"")
 
-    def warm(self, core, clients=None):
-        """Brings every client into memory: each is asked for once."""
-        clients = clients or self.home.clients
-        misses = 'jeton_client_cache_total{result="miss"}'
-        goal = self.metric(misses) + clients
-        environment = {"JETON_ORDER": "each", "JETON_CLIENTS": str(clients)}
-        while (before := self.metric(misses)) < goal:
-            wrk(self, core, seconds=1 if clients <= 10_000 else 20, connections=32, environment=environment)
-            if self.metric(misses) - before < 1:
-                break
+    def warm(self, core):
+        """Brings every client into memory: each is asked for, one after the other."""
+        first = 0
+        while first < self.home.clients:
+            environment = {"JETON_ORDER": "each", "JETON_FIRST": str(first)}
+            seconds = 1 if self.home.clients - first <= 10_000 else 10
+            first += wrk(self, core, seconds, connections=32, environment=environment)["requests"]
 
 
 class Yardstick(Program):
@@ -200,16 +200,24 @@ def wrk(server, core, seconds, connections=64, environment=None):
         pinned(core, command), check=True, stdout=subprocess.PIPE, text=True, env=variables | (environment or {})
     ).stdout
     result = json.loads(re.search(r"RESULT (.*)", output)[1])
-    if result["broken"]:
-        sys.exit(f"not every request was answered with a token: {result}")
     return result
 
 
 def measured(server, core, seconds, connections=64):
-    """One round: tokens per second, processor time per token, and latencies in microseconds."""
-    before = server.cpu_nanos()
-    result = wrk(server, core, seconds, connections)
-    spent = server.cpu_nanos() - before
+    """One round: tokens per second, processor time per token, and latencies in microseconds.
+
+    A server that is kept from its core for long refuses some requests, as it should. Such a round says more of the
+    machine than of the server, and is repeated; so is one in which a connection broke.
+    """
+    for _ in range(10):
+        before = server.cpu_nanos()
+        result = wrk(server, core, seconds, connections)
+        spent = server.cpu_nanos() - before
+        if result["refused"] == 0 and result["broken"] == 0:
+            break
+        say(f"a round is repeated: {result['refused']} of {result['requests']} requests were refused, {result['broken']} broke")
+    else:
+        sys.exit("the machine is too busy to measure anything")
     return {
         "tokens_per_second": result["requests"] / (result["micros"] / 1e6),
         "cpu_ns_per_token": spent / result["requests"],

@@ -2,7 +2,8 @@
 --
 --   JETON_SECRET   the secret that all clients of loadtest/seed.rs share
 --   JETON_CLIENTS  how many of them to use (default 1000)
---   JETON_ORDER    "random" (default), or "each": one after the other, each once, to bring them into memory
+--   JETON_ORDER    "random" (default), or "each": one after the other, to bring them into memory
+--   JETON_FIRST    which one "each" begins with (default 0)
 --
 -- Only the ids differ, and an id of 12 characters fills 16 of base64 exactly, so a header is put together from
 -- ready parts: the generator must not be what is measured. Answers other than 200 are counted and told at the end.
@@ -27,7 +28,7 @@ local clients = tonumber(os.getenv("JETON_CLIENTS") or "1000")
 local each = os.getenv("JETON_ORDER") == "each"
 local groups, starts = {}, {}
 local opening, closing
-local next_client = 0
+local next_client = tonumber(os.getenv("JETON_FIRST") or "0")
 
 function init(args)
   for number = 0, 999 do groups[number] = base64(string.format("%03d", number)) end
