@@ -1,0 +1,19 @@
+// What a client's script prints: the answer as the library returns it, or the error as the library reports it.
+export async function report (ask) {
+  let line
+  try {
+    line = await ask()
+  } catch (error) {
+    console.error(error)
+    line = await describe(error)
+  }
+  console.log(JSON.stringify(line))
+}
+
+async function describe (error) {
+  // openid-client reports a 401 by its challenge, and leaves the body for whoever wants to know more.
+  if (error.code === 'OAUTH_WWW_AUTHENTICATE_CHALLENGE') {
+    return { challenge: error.cause[0].scheme, ...await error.response.json() }
+  }
+  return { error: error.data?.payload?.error ?? String(error) }
+}
