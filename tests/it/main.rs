@@ -1,5 +1,18 @@
 //! The integration tests: one binary, this is its table of contents.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "in a test a panic is the verdict; clippy allows it by itself only inside the test functions"
+)]
+#![allow(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "requests are short, and read better as they are sent"
+)]
+
 mod support;
 
 mod cli;
