@@ -15,5 +15,5 @@ async function describe (error) {
   if (error.code === 'OAUTH_WWW_AUTHENTICATE_CHALLENGE') {
     return { challenge: error.cause[0].scheme, ...await error.response.json() }
   }
-  return { error: error.data?.payload?.error ?? String(error) }
+  return { error: error.error ?? error.data?.payload?.error ?? String(error) }
 }
