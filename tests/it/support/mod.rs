@@ -1,5 +1,6 @@
 //! What the tests share: a server on free ports, and a client that sends exactly the bytes it is told to.
 
+pub mod faults;
 pub mod h2;
 pub mod wire;
 

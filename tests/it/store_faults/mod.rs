@@ -1,0 +1,6 @@
+//! Faults of the database file: what commands and the store itself do about them.
+
+mod crash;
+mod disk;
+mod files;
+mod writer;
