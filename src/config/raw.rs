@@ -243,6 +243,8 @@ fn distance(left: &str, right: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::Config;
     use super::*;
 
@@ -332,5 +334,26 @@ mod tests {
         assert_eq!((raw.text("store.url"), raw.origin("store.url")), (Some("sqlite:x"), Origin::Flag("--store")));
         let unknown = raw.read_environment([("JETON_SERV__WORKERS".to_owned(), "2".to_owned())].into_iter());
         assert!(unknown.unwrap_err().to_string().contains("serve.workers"));
+    }
+
+    proptest! {
+        #[test]
+        fn parse_never_panics(text in ".*", key in "[a-z_.]{1,30}", value in ".{0,30}") {
+            let _ = read(&text);
+            let _ = read(&format!("{key} = {value}"));
+            let _ = read(&format!("{key} = {value:?}"));
+        }
+
+        #[test]
+        fn any_text_for_any_setting_is_taken_or_named(at in 0..SETTINGS.len(), value in ".{0,30}") {
+            let mut raw = RawConfig::default();
+            let key = SETTINGS[at].key;
+            raw.set_flag(key, Some(value), "--flag").unwrap();
+            if let Err(error) = Config::from_raw(&raw) {
+                let sentence = error.to_string();
+                prop_assert!(sentence.starts_with("--flag: ") || sentence.contains("token."), "{}", sentence);
+                prop_assert!(!sentence.contains(['\n', '\r', '\u{1b}']), "{}", sentence);
+            }
+        }
     }
 }

@@ -47,6 +47,8 @@ fn is_authority(host: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -58,6 +60,27 @@ mod tests {
             ["", ":80", "a b", "a/b", "u@a", "a:b", "a:123456", "[::1", "[x]", "[::1]x", "a:1:2", "a,b:c", "\"", "<"]
         {
             assert!(!is_authority(host.as_bytes()), "{host}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parse_never_panics(host in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let _ = is_authority(&host);
+            let _ = is_authority(&[b"[", host.as_slice()].concat());
+        }
+
+        #[test]
+        fn t007_names_and_addresses_with_ports_are_hosts(name in "[a-z0-9.-]{1,40}", v6: std::net::Ipv6Addr, port: u16) {
+            for host in [name.clone(), format!("{name}:{port}"), format!("[{v6}]"), format!("[{v6}]:{port}")] {
+                prop_assert!(is_authority(host.as_bytes()), "{}", host);
+            }
+        }
+
+        #[test]
+        fn t007_no_host_has_what_would_end_it(before in "[a-z]{0,9}", end in "[ \\t\\r\\n/?#@\"<>\\\\]", after in "[a-z]{0,9}") {
+            let host = format!("{before}{end}{after}");
+            prop_assert!(!is_authority(host.as_bytes()), "{host:?}");
         }
     }
 }

@@ -54,6 +54,8 @@ pub fn max_token_bytes(claims: &ClaimPrefix, key: &SigningKey) -> usize {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::clock::UnixTime;
     use crate::jwt::{Expected, PublicKey, TokenId, VerifyError, verify};
@@ -62,19 +64,35 @@ mod tests {
 
     const NOW: UnixTime = UnixTime::from_seconds(1_000);
 
+    /// What goes into a token.
+    #[derive(Debug)]
+    struct Said {
+        client: String,
+        scope: String,
+        audiences: Vec<String>,
+        times: (u64, u64),
+        id: [u8; 16],
+    }
+
     /// A signed token and the keys that verify it.
     fn signed() -> (String, Vec<PublicKey>) {
+        let (client, scope, audiences) = ("c_1".to_owned(), "read".to_owned(), vec!["https://api.example".to_owned()]);
+        encode(&Said { client, scope, audiences, times: (1_000, 2_000), id: [5; 16] })
+    }
+
+    fn encode(said: &Said) -> (String, Vec<PublicKey>) {
         let master = MasterKey::from_random([1; 32]);
         let record = SigningKey::seal(&[7; 32], &master, [0; 12], (NOW, NOW)).unwrap();
         let set = KeySet::open(&[record], &master, NOW).unwrap();
-        let audience = Audience::parse("https://api.example").unwrap();
+        let audiences: Vec<Audience> = said.audiences.iter().map(|text| Audience::parse(text).unwrap()).collect();
         let claims = ClaimPrefix::encode(
             &IssuerUrl::parse("https://issuer.example").unwrap(),
-            &ClientId::parse("c_1").unwrap(),
-            std::iter::once(&audience),
-            &Scope::parse("read").unwrap(),
+            &ClientId::parse(&said.client).unwrap(),
+            audiences.iter(),
+            &Scope::parse(&said.scope).unwrap(),
         );
-        let stamp = Stamp { issued_at: NOW, expires_at: UnixTime::from_seconds(2_000), id: TokenId([5; 16]) };
+        let [issued_at, expires_at] = [said.times.0, said.times.1].map(UnixTime::from_seconds);
+        let stamp = Stamp { issued_at, expires_at, id: TokenId(said.id) };
         let key = set.active(NOW).unwrap();
         let mut out = b"before".to_vec();
         let place = push_unsigned(&claims, &stamp, key, &mut out);
@@ -113,11 +131,66 @@ mod tests {
         }
     }
 
-    proptest::proptest! {
+    fn said() -> impl Strategy<Value = Said> {
+        let audiences = proptest::collection::vec("https://[a-z]{1,20}(/[a-z]{1,9})?", 1..4);
+        let scope = proptest::collection::hash_set("[!#-\\[\\]-~]{1,12}", 0..5)
+            .prop_map(|tokens| tokens.into_iter().collect::<Vec<_>>().join(" "));
+        let times = (0_u64..1 << 40, 1_u64..1 << 30).prop_map(|(issued, lifetime)| (issued, issued + lifetime));
+        ("[A-Za-z0-9_.~-]{1,40}", scope, audiences, times, any::<[u8; 16]>())
+            .prop_map(|(client, scope, audiences, times, id)| Said { client, scope, audiences, times, id })
+    }
+
+    proptest! {
         #[test]
         fn verify_never_panics(token in "[A-Za-z0-9_=.{}\"-]{0,200}") {
             let (_, keys) = signed();
             let _ = check(&token, &keys, "https://api.example", 1_000);
         }
+
+        #[test]
+        fn verify_never_panics_on_any_header_and_payload(header in json(), payload in json(), signature in ".{0,90}") {
+            let (_, keys) = signed();
+            let header = header.replace("\"kid\"", &format!("\"kid\":\"{}\",\"x\"", keys[0].kid));
+            let segment = |text: &str| URL_SAFE_NO_PAD.encode(text);
+            let token = format!("{}.{}.{}", segment(&header), segment(&payload), segment(&signature));
+            prop_assert!(check(&token, &keys, "https://api.example", 1_000).is_err());
+        }
+
+        #[test]
+        fn parse_of_encode_is_the_same(said in said()) {
+            let (token, keys) = encode(&said);
+            let now = UnixTime::from_seconds(said.times.0);
+            let expected = Expected { issuer: "https://issuer.example", audience: None, now, leeway: Duration::ZERO };
+            let read = verify(&token, &keys, &expected).unwrap();
+            prop_assert_eq!((&read.client_id, &read.sub, &read.scope), (&said.client, &said.client, &said.scope));
+            prop_assert!(said.audiences.iter().all(|audience| read.aud.contains(audience)));
+            prop_assert_eq!((read.iat.seconds(), read.exp.seconds()), said.times);
+            prop_assert_eq!(read.jti, URL_SAFE_NO_PAD.encode(said.id));
+        }
+
+        #[test]
+        fn a_damaged_token_is_refused(at in 0_usize..400, bytes in "[A-Za-z0-9_.=-]{0,4}", cut in 0_usize..4) {
+            let (token, keys) = signed();
+            let at = at.min(token.len());
+            let damaged = format!("{}{bytes}{}", &token[..at], &token[(at + cut).min(token.len())..]);
+            let read = check(&damaged, &keys, "https://api.example", 1_000);
+            prop_assert_eq!(read.is_ok(), damaged == token, "{}", damaged);
+        }
+    }
+
+    /// JSON objects with the members that a verifier looks at, of the right and the wrong types.
+    fn json() -> impl Strategy<Value = String> {
+        let value = prop_oneof![
+            "\"[a-zA-Z+:/.]{0,20}\"",
+            "-?[0-9]{1,25}",
+            "null|true|\\[\\]|\\{\\}",
+            "\\[\"a\",1\\]",
+            "[0-9]e[0-9]{3}"
+        ];
+        let name = prop_oneof!["alg|typ|kid|crit|iss|sub|aud|exp|iat|jti|scope|client_id", "[a-z]{1,5}"];
+        proptest::collection::vec((name, value), 0..10).prop_map(|members| {
+            let members: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+            format!("{{{}}}", members.join(","))
+        })
     }
 }

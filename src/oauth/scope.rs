@@ -202,9 +202,11 @@ mod tests {
 
         #[test]
         fn parse_of_encode_is_the_same(tokens in proptest::collection::vec("[!#-\\[\\]-~]{1,20}", 0..20)) {
-            if let Ok(scope) = Scope::parse(&tokens.join(" ")) {
-                prop_assert_eq!(Scope::parse(scope.as_str()).unwrap(), scope);
-            }
+            let scope = Scope::parse(&tokens.join(" ")).unwrap();
+            let mut seen = std::collections::HashSet::new();
+            let members: Vec<&str> = tokens.iter().map(String::as_str).filter(|token| seen.insert(*token)).collect();
+            prop_assert_eq!(scope.tokens().collect::<Vec<_>>(), members);
+            prop_assert_eq!(Scope::parse(scope.as_str()).unwrap(), scope);
         }
     }
 }

@@ -138,6 +138,8 @@ impl fmt::Debug for SecretHasher {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -181,5 +183,28 @@ mod tests {
                 0x00, 0x3f, 0x08, 0x9d, 0x27, 0x39, 0x83, 0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43,
             ])
         );
+    }
+
+    proptest! {
+        #[test]
+        fn parse_never_panics(text in ".*", tail in ".{0,60}") {
+            let _ = Secret::is_well_formed(&text);
+            let _ = Secret::is_well_formed(&format!("{PREFIX}{tail}"));
+        }
+
+        #[test]
+        fn every_secret_is_well_formed_and_no_slip_of_one_character_is(bits: [u8; 32], at in 0..SECRET_CHARS, slip in "[A-Za-z0-9_-]") {
+            let secret = Secret::from_random(bits);
+            prop_assert!(Secret::is_well_formed(secret.expose()));
+            let mut slipped = secret.expose().to_owned();
+            slipped.replace_range(at..=at, &slip);
+            prop_assert_eq!(Secret::is_well_formed(&slipped), slipped == secret.expose());
+        }
+
+        #[test]
+        fn parse_of_encode_is_the_same(digest: [u8; 32]) {
+            let text = String::from(SecretHash(digest));
+            prop_assert_eq!(SecretHash::try_from(text).unwrap().0, digest);
+        }
     }
 }
