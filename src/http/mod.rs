@@ -9,7 +9,7 @@ pub mod client;
 mod connection;
 pub mod demo;
 mod guard;
-mod host;
+pub mod host;
 pub mod metadata;
 pub mod ops;
 mod overload;

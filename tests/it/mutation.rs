@@ -56,7 +56,7 @@ const TOKENS: &[&[u8]] = &[
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 ];
 
-/// A small generator of its own (SplitMix64), so that a seed means the same for ever.
+/// A small generator of its own (`SplitMix64`), so that a seed means the same for ever.
 struct Random(u64);
 
 impl Random {
@@ -216,6 +216,7 @@ fn mutate(server: &Server, client: &Client, seed: u64, (from, to): (usize, usize
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the figures of a long run, and the seed of a failed one")]
 fn t224_mutated_requests_neither_break_nor_grow_the_server() {
     let seed = std::env::var("JETON_TEST_SEED").map_or_else(|_| rand::random(), |text| text.parse().unwrap());
     let mutations = count("JETON_TEST_MUTATIONS", 20_000);

@@ -58,7 +58,7 @@ fn begin(server: &Server, client: &Client, way: Slow) -> Wire {
         Slow::Head => wire.send(b"POST /oauth2/token HTTP/1.1\r\nHost: x\r\nX: "),
         Slow::Body => wire.send(head(client, 1000).as_bytes()),
         Slow::Chunks => {
-            wire.send(head(client, 0).replace("Content-Length: 0", "Transfer-Encoding: chunked").as_bytes())
+            wire.send(head(client, 0).replace("Content-Length: 0", "Transfer-Encoding: chunked").as_bytes());
         }
         Slow::Silence => {}
         Slow::NextHead | Slow::Idle => {
@@ -90,10 +90,10 @@ fn t019_slow_connections_are_ended_and_the_others_served() {
         .collect();
     let connections = || server.metric("jeton_connections");
     assert!(connections() > 0.0);
-    let mut served = 0;
+    let mut requests = 0;
     wait_for("all slow connections end", || {
         super::served("a fast client among slow ones", || server.ask(&client, GRANT));
-        served += 1;
+        requests += 1;
         for (way, wire) in &mut slow {
             trickle(wire, *way);
         }
@@ -101,7 +101,7 @@ fn t019_slow_connections_are_ended_and_the_others_served() {
     });
     // Two seconds and a tick; the rest is for a busy machine.
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
-    assert!(served > 10, "only {served} requests were served meanwhile");
+    assert!(requests > 10, "only {requests} requests were served meanwhile");
     for (way, wire) in &mut slow {
         let rest = String::from_utf8_lossy(&wire.rest()).into_owned();
         assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 408 "), "{way:?}: {rest}");

@@ -206,8 +206,8 @@ fn t228_clients_that_hang_up_leave_nothing_behind_and_mix_nothing_up() {
         wire.send(head.as_bytes());
         (wire.head_answer().status == 100).then_some(wire)
     };
-    let mut held: Vec<Wire> = (0..64).map(|_| wait_for("a request is begun", begin)).collect();
-    for wire in &mut held {
+    let mut waiting: Vec<Wire> = (0..64).map(|_| wait_for("a request is begun", begin)).collect();
+    for wire in &mut waiting {
         wire.send(GRANT.as_bytes());
         assert_eq!(wire.answer().status, 200);
     }

@@ -137,13 +137,14 @@ fn t005_t006_the_authority_changes_no_issuer() {
     }
 }
 
+type Script<'a> = &'a dyn Fn(&mut H2) -> bool;
+
 #[test]
 fn frames_out_of_place_end_the_connection_and_no_other() {
     let (server, client) = Server::usual();
     let mut bystander = Bystander::new(&server, &client);
     let basic = client.basic();
     let fields = block(&token_fields(&basic));
-    type Script<'a> = &'a dyn Fn(&mut H2) -> bool;
     let scripts: [(&str, Script<'_>); 9] = [
         ("data on stream 0", &|h2| h2.send(DATA, END_STREAM, 0, b"x")),
         ("data on an idle stream", &|h2| h2.send(DATA, END_STREAM, 5, b"x")),

@@ -93,7 +93,6 @@ fn t221_a_flood_of_wrong_secrets_does_not_shut_out_the_right_ones() {
         served("the same from elsewhere", || server.ask(&cold, GRANT));
     });
     let attempts = attempts.into_inner();
-    println!("{attempts} wrong, {answered} right, {busy} refused as busy");
     assert!(attempts > 100, "that was no flood: {attempts}");
     assert!(answered > 20 && answered > busy, "{answered} answered, {busy} refused, among {attempts} wrong ones");
     served("a right client after the flood", || server.ask(&cold, GRANT));
@@ -255,7 +254,6 @@ fn t227_a_refusal_costs_less_than_a_token() {
         ("throttled", "127.0.0.2", vec![("Authorization", &wrong)], GRANT, 429),
     ] {
         let refusal = cost(source, &headers, form, status);
-        println!("{what}: {refusal} ms against {token} ms of {rounds} tokens");
         assert!(refusal <= token + 50, "{what}: {refusal} ms against {token} ms of {rounds} tokens");
     }
 }
