@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::h2::{DATA, End, H2, token_fields};
 use crate::support::{Client, GRANT, Home, Server, Wire, count, wait_for};
 
 const SHORT: &str = "[serve]\nworkers = 2\nhead_deadline = \"1s\"\nbody_deadline = \"1s\"\nwrite_deadline = \"1s\"\n\
@@ -36,6 +37,29 @@ fn t016_a_body_shorter_than_said_is_not_processed() {
         assert!(wire.is_closed());
     }
     assert!(server.metric("jeton_token_requests_total{outcome=\"issued\"}") < 0.5);
+}
+
+#[test]
+fn t015_t016_the_bounds_of_a_body_hold_in_http_2() {
+    let home = Home::new();
+    let client = home.usual_client();
+    // Less than the window of a stream, so that the bound is met before flow control stops the sender.
+    let server = home.serve(&format!("{SHORT}max_body = 32768\n"));
+    let basic = client.basic();
+    let mut h2 = H2::connect(&server.address);
+    let (slow, said, sent) = (h2.open(), h2.open(), h2.open());
+    h2.headers(0, slow, &token_fields(&basic));
+    h2.send(DATA, 0, slow, GRANT.as_bytes());
+    h2.headers(0, said, &[token_fields(&basic).as_slice(), &[("content-length", "32769")]].concat());
+    assert!(matches!(h2.end_of(said), End::Answer(413, body) if body.contains("invalid_request")));
+    h2.headers(0, sent, &token_fields(&basic));
+    for _ in 0..3 {
+        h2.send(DATA, 0, sent, &[b'&'; 14_000]);
+    }
+    assert!(matches!(h2.end_of(sent), End::Answer(413, body) if body.contains("invalid_request")));
+    assert!(matches!(h2.end_of(slow), End::Answer(408, body) if body.contains("invalid_request")));
+    let fresh = h2.post(&token_fields(&basic), GRANT);
+    assert!(matches!(h2.end_of(fresh), End::Answer(200 | 503, _)), "the connection goes on");
 }
 
 /// Ways to be slow: what is sent at first, and then again and again.
