@@ -1,5 +1,12 @@
 //! authorize: what the client asks for becomes a grant.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a measuring instrument ends where it fails"
+)]
+
 mod support;
 
 use std::hint::black_box;

@@ -1,5 +1,12 @@
 //! load: the client comes from memory, or from the store.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a measuring instrument ends where it fails"
+)]
+
 mod support;
 
 use std::hint::black_box;

@@ -1,5 +1,12 @@
 //! reply: the token, or the refusal, becomes a response with its headers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a measuring instrument ends where it fails"
+)]
+
 mod support;
 
 use std::hint::black_box;

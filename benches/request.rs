@@ -1,5 +1,12 @@
 //! The whole request, from the bytes of the socket to the bytes of the reply, over a pipe in one thread.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a measuring instrument ends where it fails"
+)]
+
 mod support;
 
 use criterion::Criterion;

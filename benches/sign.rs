@@ -1,5 +1,12 @@
 //! sign: the claims are written and signed; and the signature alone, which is nearly all of it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a measuring instrument ends where it fails"
+)]
+
 mod support;
 
 use std::hint::black_box;

@@ -5,7 +5,12 @@
 //! the figures and ends with 1 when the medians differ by three standard errors or more. Run as a test it checks
 //! what does not need many samples. `JETON_TEST_TIMING_SAMPLES` sets the number of samples of each kind.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measuring instrument ends where it fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a measuring instrument ends where it fails"
+)]
 
 mod support;
 

@@ -8,7 +8,12 @@
 //! `yardstick [--listen ADDR] [--constant CHARS] [--tail CHARS]`: how long the constant part of the token is, and what
 //! follows the token in the body; prints the address once it listens.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measuring instrument ends where it fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a measuring instrument ends where it fails"
+)]
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -29,6 +34,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use sha2::Sha512;
 use tokio::net::TcpListener;
+use tokio::runtime::LocalOptions;
 
 /// `"iat":…,"exp":…,"jti":…` of every token, in base64url.
 const TAIL_CHARS: usize = 87;
@@ -126,7 +132,8 @@ fn option<T: std::str::FromStr>(name: &str, default: T) -> T {
 fn main() {
     let address: SocketAddr = option("--listen", SocketAddr::from(([127, 0, 0, 1], 0)));
     let reply = Reply::new(option("--constant", 320), option("--tail", 80));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
     runtime.block_on(async {
         let listener = TcpListener::bind(address).await.unwrap();
         println!("{}", listener.local_addr().unwrap());

@@ -6,8 +6,8 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::print_stderr,
-    clippy::print_stdout,
     reason = "a measuring instrument ends where it fails"
 )]
 
@@ -29,7 +29,7 @@ fn main() {
     let count: u64 = count.parse().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let template = store.find_client(template).await.unwrap().expect("the template is a client");
+        let template = store.find_client(template).await.unwrap().unwrap();
         fill(store, &template, count).await;
     });
 }

@@ -1,6 +1,6 @@
 //! What the benches share: the whole service in process, on a store of its own, and requests for it.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "every bench uses its own part, and ends where it fails")]
+#![allow(dead_code, reason = "every bench uses its own part")]
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use jeton::limiter::FailureLimiter;
 use jeton::oauth::{Audience, Client, IssuerUrl, Scope};
 use jeton::store::{OpenMode, Store, StoreUrl};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-use tokio::runtime::LocalRuntime;
+use tokio::runtime::{LocalOptions, LocalRuntime};
 use tokio::task::JoinHandle;
 
 pub const NOW: UnixTime = UnixTime::from_seconds(1_800_000_000);
@@ -113,12 +113,11 @@ pub struct Pipe {
 impl Pipe {
     pub fn open(service: &Service) -> Self {
         let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
+            tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
         let (stream, theirs) = tokio::io::duplex(16 * 1024);
         let peer = Peer { address: SocketAddr::from(([127, 0, 0, 1], 1)) };
         let worker = service.worker();
-        let server =
-            runtime.block_on(async { tokio::task::spawn_local(jeton::http::serve_stream(worker, theirs, peer)) });
+        let server = runtime.spawn_local(jeton::http::serve_stream(worker, theirs, peer));
         Self { runtime, stream, answer: vec![0; ANSWER_BYTES], server }
     }
 
