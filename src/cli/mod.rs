@@ -35,9 +35,11 @@ use output::Output;
 /// Where help lists the flags of every command, so that a command's own stand together.
 const EVERYWHERE: &str = "Flags of every command";
 
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage, 78 bad configuration";
+
 /// A token service for machines: OAuth 2.0 client credentials at the speed of the socket.
 #[derive(Debug, Parser)]
-#[command(name = "jeton", version, propagate_version = true, max_term_width = 120)]
+#[command(name = "jeton", version, propagate_version = true, max_term_width = 120, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,

@@ -68,6 +68,7 @@ fn a_usage_error_is_2_and_names_the_argument() {
         assert_eq!(stdout(&output), "", "{arguments:?}");
     }
     assert!(!home.database.exists(), "a usage error makes no store");
+    assert!(printed(&jeton().arg("--help").output().unwrap()).contains("2 usage, 78 bad configuration"));
     assert!(printed(&jeton().arg("--version").output().unwrap()).starts_with("jeton "));
 }
 

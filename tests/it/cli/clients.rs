@@ -169,21 +169,21 @@ fn acts(server: &Server, arguments: &[&str], what: &str, expected: impl Fn() -> 
 fn a15_a_change_by_a_command_acts_on_a_running_server_within_a_second() {
     let (server, client) = Server::usual();
     let id = client.id.as_str();
-    let status = |client: &Client| server.ask(client, GRANT).status;
+    let status = |client: &Client| server.ask_patiently(client, GRANT).status;
     assert_eq!(status(&client), 200);
     acts(&server, &["client", "disable", id], "disabled", || status(&client) == 401);
     acts(&server, &["client", "enable", id], "enabled", || status(&client) == 200);
     acts(&server, &["client", "set", id, "--scope", "read"], "another scope", || {
-        server.ask(&client, GRANT).json()["scope"] == "read"
+        server.ask_patiently(&client, GRANT).json()["scope"] == "read"
     });
     acts(&server, &["client", "set", id, "--lifetime", "5m"], "another lifetime", || {
-        server.ask(&client, GRANT).json()["expires_in"] == 300
+        server.ask_patiently(&client, GRANT).json()["expires_in"] == 300
     });
     acts(&server, &["client", "set", id, "--audience", API], "another audience", || {
-        claims(&server.ask(&client, GRANT).access_token())["aud"] == API
+        claims(&server.ask_patiently(&client, GRANT).access_token())["aud"] == API
     });
     acts(&server, &["client", "set", id, "--tokens", "false"], "no tokens", || {
-        server.ask(&client, GRANT).error() == "unauthorized_client"
+        server.ask_patiently(&client, GRANT).error() == "unauthorized_client"
     });
     acts(&server, &["client", "set", id, "--tokens", "true"], "tokens again", || status(&client) == 200);
     let added = server.home.json(&["client", "secret", "add", id]);

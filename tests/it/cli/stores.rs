@@ -23,7 +23,7 @@ fn s14_a_backup_while_the_server_runs_opens_and_serves() {
     let (server, client) = Server::usual();
     let copy = server.home.folder.path().join("copy.db");
     let copy_text = copy.to_str().unwrap();
-    server.ask(&client, GRANT).access_token();
+    server.ask_patiently(&client, GRANT).access_token();
     std::thread::scope(|scope| {
         let writes = scope.spawn(|| (0..10).map(|_| server.home.add_client(&[])).count());
         assert_eq!(server.home.json(&["store", "backup", copy_text])["backup"], copy_text);
@@ -33,7 +33,7 @@ fn s14_a_backup_while_the_server_runs_opens_and_serves() {
     refused(&server.home.run(&["store", "backup", copy_text]), 1, "exists already: name a file that does not");
     let nowhere = server.home.folder.path().join("missing").join("copy.db");
     refused(&server.home.run(&["store", "backup", nowhere.to_str().unwrap()]), 1, "cannot be written");
-    assert_eq!(server.ask(&client, GRANT).status, 200, "the server goes on");
+    assert_eq!(server.ask_patiently(&client, GRANT).status, 200, "the server goes on");
 
     let elsewhere = Home { folder: tempfile::tempdir().unwrap(), database: copy.clone() };
     let report = elsewhere.json(&["store", "check"]);
@@ -46,7 +46,7 @@ fn s14_a_backup_while_the_server_runs_opens_and_serves() {
     let master = |database: &std::path::Path| std::path::PathBuf::from(format!("{}.master-key", database.display()));
     std::fs::copy(master(&server.home.database), master(&copy)).unwrap();
     let restored = elsewhere.serve(GENEROUS);
-    assert_eq!(restored.ask(&client, GRANT).status, 200);
+    assert_eq!(restored.ask_patiently(&client, GRANT).status, 200);
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn issue_says_what_the_server_answered_and_nothing_of_the_secret() {
 #[test]
 fn inspect_decodes_and_verifies_by_the_published_keys() {
     let (server, client) = Server::usual();
-    let token = server.ask(&client, GRANT).access_token();
+    let token = server.ask_patiently(&client, GRANT).access_token();
     let text = printed(&inspect(&[&token]));
     assert!(text.contains(&format!("client_id\t{}\n", client.id)) && text.contains("alg\tEdDSA\n"), "{text}");
     assert!(
@@ -110,17 +110,17 @@ fn inspect_tells_a_forged_and_a_foreign_token() {
     let twin = Home { folder: tempfile::tempdir().unwrap(), database: home.database.clone() };
     let (server, stranger) = (home.serve(GENEROUS), Server::usual());
     let (twin, stranger, foreign) = (twin.serve(GENEROUS), stranger.0, stranger.1);
-    let token = server.ask(&client, GRANT).access_token();
+    let token = server.ask_patiently(&client, GRANT).access_token();
     let issuer = server.url();
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let first = if signature.starts_with('A') { "B" } else { "A" };
     let forged = format!("{signed}.{first}{}", &signature[1..]);
     assert_eq!(verdict(&inspect(&[&forged, "--issuer", &issuer])), "the signature does not match");
-    let foreign = stranger.ask(&foreign, GRANT).access_token();
+    let foreign = stranger.ask_patiently(&foreign, GRANT).access_token();
     let unknown = verdict(&inspect(&[&foreign, "--issuer", &issuer]));
     assert_eq!(unknown, "signed by a key that the issuer does not publish");
     // The same keys under another name: only `iss` tells.
-    let other = twin.ask(&client, GRANT).access_token();
+    let other = twin.ask_patiently(&client, GRANT).access_token();
     assert_eq!(verdict(&inspect(&[&other, "--issuer", &issuer])), "issued by another issuer");
     let unsigned = format!("eyJhbGciOiJub25lIn0.{}.", token.split('.').nth(1).unwrap());
     assert!(verdict(&inspect(&[&unsigned, "--issuer", &issuer])).starts_with("not an access token"));
@@ -132,7 +132,7 @@ fn inspect_tells_an_expired_token() {
     let home = Home::new();
     let client = home.add_client(&["--lifetime", "1s"]);
     let server = home.serve(GENEROUS);
-    let token = server.ask(&client, GRANT).access_token();
+    let token = server.ask_patiently(&client, GRANT).access_token();
     let expired = || Some(inspect(&[&token, "--issuer", &server.url()])).filter(|output| !output.status.success());
     let output = wait_for("it expires", expired);
     assert!(stdout(&output).contains("s ago)"), "{}", stdout(&output));

@@ -120,7 +120,7 @@ fn every_toml_block_of_the_documents_is_a_sound_configuration() {
 
 /// What a file says of the machine that it was written on.
 fn of_the_machine(file: &str, text: &str) -> Option<String> {
-    let homes = [["/ho", "me/"].concat(), ["/ro", "ot/"].concat(), ["/Us", "ers/"].concat()];
+    let homes = [["/ho", "me/"].concat(), ["/ro", "ot/"].concat(), ["/Us", "ers/"].concat(), ["/wo", "rk/"].concat()];
     if let Some(line) = text.lines().find(|line| homes.iter().any(|home| line.contains(home))) {
         return Some(format!("{file} names somebody's folder: {}", line.trim()));
     }

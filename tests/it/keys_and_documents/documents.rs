@@ -45,11 +45,11 @@ fn j01_j02_j03_j04_t214_the_set_is_what_verifiers_expect_and_tokens_verify_by_it
     let answer = wait_for("the new key is published", two);
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/jwk-set+json")));
     check_keys(&answer.json());
-    let token = server.ask(&client, GRANT).access_token();
+    let token = server.ask_patiently(&client, GRANT).access_token();
     let keys = keys(&answer.json());
     assert!(verifies(&token, &keys));
     let (signed, signature) = token.rsplit_once('.').unwrap();
-    let other = server.ask(&client, GRANT).access_token();
+    let other = server.ask_patiently(&client, GRANT).access_token();
     assert!(!verifies(&format!("{}.{signature}", other.rsplit_once('.').unwrap().0), &keys), "a signature of its own");
     assert!(!verifies(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode([0; 64])), &keys));
 }
@@ -150,7 +150,7 @@ fn j08_every_server_has_every_key_and_no_reader_ever_sees_an_empty_set() {
         rotated.unwrap();
     });
     for server in [&first, &second] {
-        let token = server.ask(&client, GRANT).access_token();
+        let token = server.ask_patiently(&client, GRANT).access_token();
         assert!(verifies(&token, &keys(&first.get(JWKS).json())), "{}", kid(&token));
     }
 }

@@ -72,7 +72,7 @@ fn t215_j05_k01_a_verifier_that_refetches_only_at_max_age_never_fails_in_a_rotat
     let (first, second, client) = two_nodes();
     let config = first.home.folder.path().join("jeton.toml");
     let config = config.to_str().unwrap();
-    let old = kid(&first.ask(&client, GRANT).access_token());
+    let old = kid(&first.ask_patiently(&client, GRANT).access_token());
     let mut verifiers = [Verifier::fetch(&first), Verifier::fetch(&second)];
     let rotated = first.home.run(&["--config", config, "key", "rotate"]);
     assert!(rotated.status.success(), "{}", String::from_utf8_lossy(&rotated.stderr));
@@ -85,7 +85,7 @@ fn t215_j05_k01_a_verifier_that_refetches_only_at_max_age_never_fails_in_a_rotat
     let removed = loop {
         assert!(started.elapsed() < Duration::from_secs(30), "the old key was never removed");
         for server in [&first, &second] {
-            let token = server.ask(&client, GRANT).access_token();
+            let token = server.ask_patiently(&client, GRANT).access_token();
             if kid(&token) != old {
                 signed.get_or_insert_with(|| (started.elapsed(), kid(&token)));
             } else {
@@ -126,7 +126,7 @@ fn t215_j05_k01_a_verifier_that_refetches_only_at_max_age_never_fails_in_a_rotat
 #[test]
 fn j05_k02_a_new_key_is_listed_and_published_at_once_and_does_not_sign() {
     let (server, client) = Server::usual();
-    let old = kid(&server.ask(&client, GRANT).access_token());
+    let old = kid(&server.ask_patiently(&client, GRANT).access_token());
     assert_eq!(states(&server.home), HashMap::from([(old.clone(), "active".to_owned())]));
     server.home.json(&["key", "rotate"]);
     let states = states(&server.home);
@@ -134,8 +134,8 @@ fn j05_k02_a_new_key_is_listed_and_published_at_once_and_does_not_sign() {
     assert_eq!(states.values().filter(|state| *state == "published").count(), 1);
     crate::support::wait_for("the server publishes it", || (keys(&server.get(JWKS).json()).len() == 2).then_some(()));
     // Neither this server nor one that starts now signs with it.
-    assert_eq!(kid(&server.ask(&client, GRANT).access_token()), old);
+    assert_eq!(kid(&server.ask_patiently(&client, GRANT).access_token()), old);
     let late = Home { folder: tempfile::tempdir().unwrap(), database: server.home.database.clone() }.serve(GENEROUS);
-    assert_eq!(kid(&late.ask(&client, GRANT).access_token()), old);
+    assert_eq!(kid(&late.ask_patiently(&client, GRANT).access_token()), old);
     assert_eq!(late.get(JWKS).body, server.get(JWKS).body);
 }

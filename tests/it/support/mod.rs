@@ -166,6 +166,11 @@ impl Server {
         self.token(&[("Authorization", &client.basic())], form)
     }
 
+    /// Asks like [`Server::ask`], and again when this machine is too busy for the answer to be about the request.
+    pub fn ask_patiently(&self, client: &Client, form: &str) -> Answer {
+        wait_for("the request is admitted", || Some(self.ask(client, form)).filter(|answer| answer.status != 503))
+    }
+
     pub fn get(&self, path: &str) -> Answer {
         get(&self.address, path)
     }
