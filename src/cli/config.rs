@@ -28,10 +28,11 @@ pub fn run(global: &Global, args: &ConfigArgs) -> Result<(), CliError> {
         // What only the server looks at is part of the answer: whoever checks is about to start it.
         log::filter(&config.log)?;
         serve::issuer(&config, config.listen)?;
-        return Ok(match global.output {
-            Output::Json => json(&value!({"sound": true}))?,
-            _ => say("the configuration is sound")?,
-        });
+        let told = match global.output {
+            Output::Json => json(&value!({"sound": true})),
+            _ => say("the configuration is sound"),
+        };
+        return Ok(told?);
     }
     let mut table = Table::new(global.output, &["key", "value", "origin", "when to change it"]);
     for setting in &SETTINGS {

@@ -21,8 +21,8 @@ enum KeyCommand {
     List,
     /// Publish a new signing key now; it signs once every verifier had time to fetch it
     ///
-    /// Run it with the configuration of the servers: keys.jwks_max_age and keys.clock_skew say how long the new key
-    /// waits, token.max_lifetime how long the old one stays published after that.
+    /// Run it with the configuration of the servers: `keys.jwks_max_age` and `keys.clock_skew` say how long the new key
+    /// waits, `token.max_lifetime` how long the old one stays published after that.
     Rotate,
 }
 

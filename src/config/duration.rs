@@ -4,7 +4,7 @@ use std::time::Duration;
 
 const FORM: &str = "a whole number with a unit: ms, s, m, h or d";
 /// A hundred years: more is a mistake, and less can be added to any instant.
-const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
+const LONGEST: Duration = Duration::from_hours(36_500 * 24);
 const TOO_LONG: &str = "at most 36500d";
 
 /// Reads a duration.
