@@ -124,7 +124,7 @@ fn of_the_machine(file: &str, text: &str) -> Option<String> {
     if let Some(line) = text.lines().find(|line| homes.iter().any(|home| line.contains(home))) {
         return Some(format!("{file} names somebody's folder: {}", line.trim()));
     }
-    let locks = file.ends_with(".lock") || file.ends_with("-lock.json") || file.ends_with("-lock.yaml");
+    let locks = [".lock", "-lock.json", "-lock.yaml"].iter().any(|end| file.ends_with(end));
     if !locks || file.ends_with("Cargo.lock") {
         return None;
     }

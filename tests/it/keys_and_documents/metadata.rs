@@ -123,8 +123,11 @@ fn m03_m04_m05_m06_nothing_is_null_or_empty_or_named_without_being_there() {
     }
 }
 
+/// Header lines and a form.
+type Request = (Vec<(String, String)>, String);
+
 /// Everything by which a client of this server could try to authenticate, under its registered name.
-fn attempts(client: &Client) -> BTreeMap<&'static str, (Vec<(String, String)>, String)> {
+fn attempts(client: &Client) -> BTreeMap<&'static str, Request> {
     let (id, secret) = (&client.id, &client.secret);
     let encode = |json: String| URL_SAFE_NO_PAD.encode(json);
     let claims = encode(format!(r#"{{"iss":"{id}","sub":"{id}","aud":"x","exp":4102444800,"jti":"j"}}"#));

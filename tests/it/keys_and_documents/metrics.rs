@@ -68,7 +68,7 @@ fn x02_x05_hostile_requests_make_no_new_series_and_leave_no_text() {
     hostile(&server, "marker0");
     let names = |server: &Server| samples(&server.ops("/metrics").text()).into_keys().collect::<BTreeSet<_>>();
     let before = names(&server);
-    let rounds = count("JETON_TEST_HOSTILE", 100);
+    let rounds: u32 = count("JETON_TEST_HOSTILE", 100).try_into().unwrap();
     for round in 1..=rounds {
         hostile(&server, &format!("marker{round}"));
     }
@@ -80,5 +80,5 @@ fn x02_x05_hostile_requests_make_no_new_series_and_leave_no_text() {
         assert!(!text.lines().filter(|line| !line.starts_with('#')).any(|line| line.contains(secret)), "{secret}");
     }
     // Some may have been refused for the load of this machine.
-    assert!(server.metric(r#"jeton_token_requests_total{outcome="invalid_client"}"#) > rounds as f64 / 2.0);
+    assert!(server.metric(r#"jeton_token_requests_total{outcome="invalid_client"}"#) > f64::from(rounds) / 2.0);
 }

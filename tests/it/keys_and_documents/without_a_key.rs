@@ -127,6 +127,6 @@ fn j05_t215_t218_a_key_signs_and_stands_in_the_set_for_exactly_its_time() {
     assert_eq!(inside.published().len(), 2, "its last token may still be valid");
     assert_eq!(kid(&inside.ask().access_token()), new);
     inside.at(MADE + before + after);
-    assert_eq!(inside.published(), [new.clone()]);
+    assert_eq!(inside.published(), std::slice::from_ref(&new));
     assert_eq!(kid(&inside.ask().access_token()), new);
 }
