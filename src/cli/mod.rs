@@ -7,6 +7,7 @@
 mod client;
 mod completions;
 mod config;
+mod discovery;
 mod key;
 mod log;
 mod output;

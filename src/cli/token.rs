@@ -10,14 +10,13 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::discovery::{Issuer, fetch_json, member};
 use super::output::{json, record, say};
 use super::{CliError, Global, Output};
 use crate::clock::{Clock, UnixTime};
 use crate::http::client as http_client;
 use crate::jwt::{Expected, PublicKey, VerifyError, verify};
 use crate::oauth::form;
-
-const METADATA: &str = "/.well-known/oauth-authorization-server";
 
 #[derive(Debug, Args)]
 pub struct TokenArgs {
@@ -33,7 +32,7 @@ enum TokenCommand {
     Inspect {
         /// The token; standard input when not given
         token: Option<String>,
-        /// The issuer whose keys verify it
+        /// The issuer whose keys verify it, or on its own machine the loopback address where it listens
         #[arg(long, value_name = "URL")]
         issuer: Option<String>,
     },
@@ -41,7 +40,7 @@ enum TokenCommand {
 
 #[derive(Debug, Args)]
 struct IssueArgs {
-    /// The issuer, whose metadata names the token endpoint
+    /// The issuer, or on its own machine the loopback address where it listens
     #[arg(long, value_name = "URL")]
     issuer: String,
     /// The client id
@@ -67,7 +66,7 @@ pub async fn run(global: &Global, args: TokenArgs) -> Result<(), CliError> {
 
 async fn issue(global: &Global, args: IssueArgs) -> Result<(), CliError> {
     let secret = read_secret(args.client_secret_file.as_ref())?;
-    let endpoint = member(&fetch_metadata(&args.issuer).await?, "token_endpoint")?;
+    let endpoint = Issuer::find(&args.issuer).await?.endpoint("token_endpoint")?;
     let mut parameters = vec![("grant_type", "client_credentials")];
     parameters.extend(args.scope.as_deref().map(|scope| ("scope", scope)));
     parameters.extend(args.resource.iter().map(|resource| ("resource", resource.as_str())));
@@ -128,34 +127,6 @@ fn read_stdin() -> Result<String, CliError> {
     let mut text = String::new();
     std::io::stdin().lock().take(64 * 1024).read_to_string(&mut text)?;
     Ok(text)
-}
-
-/// The issuer's metadata; it must name the issuer that it was asked for (RFC 8414 §3.3).
-async fn fetch_metadata(issuer: &str) -> Result<Value, CliError> {
-    let (origin, path) =
-        match issuer.find("://").and_then(|at| issuer.get(at + 3..)?.find('/').map(|slash| at + 3 + slash)) {
-            Some(at) => issuer.split_at_checked(at).unwrap_or((issuer, "")),
-            None => (issuer, ""),
-        };
-    // A terminating slash is not part of the path that is inserted (RFC 8414 §3.1).
-    let metadata = fetch_json(&format!("{origin}{METADATA}{}", path.trim_end_matches('/'))).await?;
-    let named = member(&metadata, "issuer")?;
-    if named != issuer {
-        let sentence = format!("{origin} calls itself {named}, not {issuer}: name the issuer exactly as it does");
-        return Err(CliError::Failed(super::output::printable(&sentence)));
-    }
-    Ok(metadata)
-}
-
-async fn fetch_json(url: &str) -> Result<Value, CliError> {
-    let answer = http_client::get(url, None).await?;
-    let body = serde_json::from_slice(&answer.body).ok().filter(|_| answer.status.is_success());
-    body.ok_or_else(|| CliError::Failed(format!("{url} answered {} instead of a JSON document", answer.status)))
-}
-
-fn member(document: &Value, name: &str) -> Result<String, CliError> {
-    let text = document.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
-    text.ok_or_else(|| CliError::Failed(format!("the answer has no {name}")))
 }
 
 async fn inspect(global: &Global, token: Option<String>, issuer: Option<String>) -> Result<(), CliError> {
@@ -219,10 +190,11 @@ fn about(duration: Duration) -> String {
 }
 
 async fn verify_by(issuer: &str, token: &str, now: UnixTime) -> Result<Result<(), String>, CliError> {
-    let url = member(&fetch_metadata(issuer).await?, "jwks_uri")?;
+    let issuer = Issuer::find(issuer).await?;
+    let url = issuer.endpoint("jwks_uri")?;
     let keys = fetch_json(&url).await?.to_string();
     let keys = PublicKey::from_jwks(keys.as_bytes()).map_err(|error| CliError::Failed(format!("{url}: {error}")))?;
-    let expected = Expected { issuer, audience: None, now, leeway: Duration::from_mins(1) };
+    let expected = Expected { issuer: issuer.name(), audience: None, now, leeway: Duration::from_mins(1) };
     // The leeway is for clocks that differ; what the line above calls expired is not called valid here.
     let verified = verify(token, &keys, &expected)
         .and_then(|token| if token.exp <= now { Err(VerifyError::Expired) } else { Ok(()) });

@@ -41,7 +41,9 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url => f.write_str("not an http:// URL"),
-            Self::Tls => f.write_str("https is not supported by this version: use the address behind the TLS proxy"),
+            Self::Tls => f.write_str(
+                "https is not supported by this version: name the loopback address on the server's own machine",
+            ),
             Self::Connection(cause) => f.write_str(cause),
             Self::Deadline => write!(f, "no answer within {} s", DEADLINE.as_secs()),
         }

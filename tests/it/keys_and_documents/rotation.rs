@@ -92,7 +92,7 @@ fn t215_j05_k01_a_verifier_that_refetches_only_at_max_age_never_fails_in_a_rotat
     let started = Instant::now();
     let mut held = VecDeque::<String>::new();
     loop {
-        assert!(started.elapsed() < Duration::from_secs(60), "the old key was never removed");
+        assert!(started.elapsed() < Duration::from_mins(1), "the old key was never removed");
         for server in [&first, &second] {
             let token = server.ask_patiently(&client, GRANT).access_token();
             let issued_at = claims(&token)["iat"].as_u64().unwrap();
