@@ -89,7 +89,7 @@ fn completions_are_scripts_that_know_the_commands() {
 }
 
 #[test]
-fn p10_a_reader_that_has_gone_ends_a_command_without_a_panic() {
+fn a_reader_that_has_gone_ends_a_command_without_a_panic() {
     let home = Home::new();
     for _ in 0..3 {
         home.add_client(&[]);

@@ -172,7 +172,9 @@ fn a15_a_change_by_a_command_acts_on_a_running_server_within_a_second() {
     let status = |client: &Client| server.ask_patiently(client, GRANT).status;
     assert_eq!(status(&client), 200);
     acts(&server, &["client", "disable", id], "disabled", || status(&client) == 401);
+    acts(&server, &["client", "disable", id], "disabled twice is disabled", || status(&client) == 401);
     acts(&server, &["client", "enable", id], "enabled", || status(&client) == 200);
+    acts(&server, &["client", "enable", id], "enabled twice is enabled", || status(&client) == 200);
     acts(&server, &["client", "set", id, "--scope", "read"], "another scope", || {
         server.ask_patiently(&client, GRANT).json()["scope"] == "read"
     });

@@ -141,7 +141,7 @@ fn what_only_serve_needs_is_part_of_check() {
 }
 
 #[test]
-fn t223_the_password_of_a_store_is_never_printed() {
+fn the_password_of_a_store_is_never_printed() {
     for command in [&["config", "show"][..], &["config", "check"], &["client", "list"], &["serve"]] {
         let output = jeton().args(command).env("JETON_STORE", "redis://jeton:sesame@127.0.0.1:1/0").output().unwrap();
         let text = format!("{}{}", super::stdout(&output), super::stderr(&output));

@@ -19,7 +19,7 @@ fn check_counts_what_is_there() {
 }
 
 #[test]
-fn s14_a_backup_while_the_server_runs_opens_and_serves() {
+fn a_backup_while_the_server_runs_opens_and_serves() {
     let (server, client) = Server::usual();
     let copy = server.home.folder.path().join("copy.db");
     let copy_text = copy.to_str().unwrap();

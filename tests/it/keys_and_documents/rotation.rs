@@ -72,7 +72,7 @@ fn two_nodes() -> (Server, Server, Client) {
 }
 
 #[test]
-fn t215_j05_k01_a_verifier_that_refetches_only_at_max_age_never_fails_in_a_rotation() {
+fn t215_j05_a_verifier_that_refetches_only_at_max_age_never_fails_in_a_rotation() {
     let (first, second, client) = two_nodes();
     let config = first.home.folder.path().join("jeton.toml");
     let config = config.to_str().unwrap();
@@ -119,7 +119,7 @@ fn t215_j05_k01_a_verifier_that_refetches_only_at_max_age_never_fails_in_a_rotat
 }
 
 #[test]
-fn j05_k02_a_new_key_is_listed_and_published_at_once_and_does_not_sign() {
+fn j05_a_new_key_is_listed_and_published_at_once_and_does_not_sign() {
     let (server, client) = Server::usual();
     let old = kid(&server.ask_patiently(&client, GRANT).access_token());
     assert_eq!(states(&server.home), HashMap::from([(old.clone(), "active".to_owned())]));

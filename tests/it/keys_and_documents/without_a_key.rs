@@ -86,7 +86,7 @@ impl Inside {
 }
 
 #[test]
-fn t218_h01_without_a_usable_key_the_answer_is_503_and_nothing_is_unsigned() {
+fn t218_without_a_usable_key_the_answer_is_503_and_nothing_is_unsigned() {
     let mut inside = Inside::start();
     let token = inside.ask().access_token();
     assert!(verifies(&token, &keys(&get(&inside.address, JWKS).json())));
