@@ -18,6 +18,7 @@
 pub mod clock;
 pub mod oauth;
 
+pub mod audit;
 pub mod metrics;
 
 pub mod jwt;

@@ -57,6 +57,14 @@ impl ClientId {
         Self(format!("c_{}", URL_SAFE_NO_PAD.encode(bits)).into())
     }
 
+    /// True for what [`ClientId::from_random`] could have made.
+    #[must_use]
+    pub fn is_generated(text: &str) -> bool {
+        text.strip_prefix("c_").is_some_and(|bits| {
+            bits.len() == 22 && bits.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+        })
+    }
+
     /// The id as on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,0 +1,257 @@
+//! One JSON line per security-relevant event, written off the request path.
+//!
+//! Owns what an event says and how its line gets out: a worker appends to a buffer of its own, one thread empties
+//! the buffers into the sink (`sink`) some fifty times a second. Leaves to its callers when an event happens.
+//!
+//! Invariants: no event has a field for a secret, a token or a key; whatever text it holds is escaped, so a line
+//! is a line; memory is bounded, and what does not fit is either counted and dropped or held back, by choice.
+
+mod event;
+mod sink;
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+pub use event::{Event, Kind, claimed_id};
+pub use sink::{Rotation, Sink};
+
+/// How often the buffers are emptied.
+const EVERY: Duration = Duration::from_millis(20);
+/// How much one buffer holds: at 300 bytes a line, 50 milliseconds of 250,000 lines a second.
+const BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// How long an event waits for room before its request is refused.
+const ROOM_DEADLINE: Duration = Duration::from_secs(1);
+/// How long the end of the process waits for the last lines.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What happens to an event when its buffer is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is counted and dropped.
+    Drop,
+    /// Whatever would cause it is held back, then refused.
+    Block,
+}
+
+/// Which issued tokens are written down; everything else always is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenSample {
+    /// None of them.
+    None,
+    /// One in this many.
+    OneIn(u32),
+}
+
+/// What an audit log is started with.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// When a buffer is full.
+    pub when_full: WhenFull,
+    /// Issued tokens.
+    pub tokens: TokenSample,
+}
+
+/// No room for an event, and none came in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// The audit log of one process.
+#[derive(Debug)]
+pub struct Audit {
+    policy: Policy,
+    buffers: Arc<[Buffer]>,
+    ending: Arc<AtomicBool>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+/// The lines of one worker. The lock is contended once per emptying, never between workers.
+#[derive(Debug, Default)]
+struct Buffer {
+    lines: Mutex<Vec<u8>>,
+    dropped: AtomicU64,
+    issued: AtomicU64,
+}
+
+impl Buffer {
+    /// Every step under the lock leaves whole lines, so a panic elsewhere cannot have broken it.
+    fn lines(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_room(&self) -> bool {
+        self.lines().len() < BUFFER_BYTES
+    }
+}
+
+impl Audit {
+    /// Starts the writing thread with a buffer per worker and one for everybody else.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(sink: Sink, policy: Policy, workers: usize) -> io::Result<Self> {
+        let buffers: Arc<[Buffer]> = (0..=workers).map(|_| Buffer::default()).collect();
+        let ending = Arc::new(AtomicBool::new(false));
+        let run = {
+            let (buffers, ending) = (Arc::clone(&buffers), Arc::clone(&ending));
+            move || write_out(sink, &buffers, &ending)
+        };
+        let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(run)?;
+        Ok(Self { policy, buffers, ending, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Writes an event down from `worker`; a full buffer drops and counts it.
+    pub fn record(&self, worker: usize, event: &Event<'_>) {
+        let Some(buffer) = self.buffers.get(worker).or_else(|| self.buffers.last()) else { return };
+        if event.kind == Kind::TokenIssued && !self.samples(buffer) {
+            return;
+        }
+        let mut lines = buffer.lines();
+        if lines.len() >= BUFFER_BYTES {
+            buffer.dropped.fetch_add(1, Ordering::Relaxed);
+        } else {
+            event.push_line(SystemTime::now(), &mut lines);
+        }
+    }
+
+    /// Waits for room, where the policy is to hold events back.
+    ///
+    /// # Errors
+    /// [`Full`] when none came in time: whatever causes the event is then not to be done.
+    pub async fn room(&self, worker: usize) -> Result<(), Full> {
+        let Some(buffer) = self.buffers.get(worker).or_else(|| self.buffers.last()) else { return Ok(()) };
+        if self.policy.when_full == WhenFull::Drop || buffer.has_room() {
+            return Ok(());
+        }
+        let end = Instant::now() + ROOM_DEADLINE;
+        while !buffer.has_room() {
+            if Instant::now() >= end {
+                return Err(Full);
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// How many events were dropped.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.buffers.iter().map(|buffer| buffer.dropped.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Writes out what is left and ends the thread, but does not wait for a sink that is stuck.
+    pub fn end(&self) {
+        self.ending.store(true, Ordering::Release);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return };
+        let end = Instant::now() + FLUSH_DEADLINE;
+        while !thread.is_finished() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn samples(&self, buffer: &Buffer) -> bool {
+        match self.policy.tokens {
+            TokenSample::None => false,
+            TokenSample::OneIn(share) => {
+                // One worker writes it: a load and a store, no locked instruction.
+                let issued = buffer.issued.load(Ordering::Relaxed);
+                buffer.issued.store(issued.wrapping_add(1), Ordering::Relaxed);
+                issued.is_multiple_of(u64::from(share.max(1)))
+            }
+        }
+    }
+}
+
+fn write_out(mut sink: Sink, buffers: &[Buffer], ending: &AtomicBool) {
+    let mut batch = Vec::new();
+    let mut failing = false;
+    loop {
+        let last = ending.load(Ordering::Acquire);
+        for buffer in buffers {
+            batch.append(&mut buffer.lines());
+        }
+        match sink.write(&batch) {
+            Ok(()) => {
+                batch.clear();
+                if std::mem::take(&mut failing) {
+                    tracing::info!("the audit log is written again");
+                }
+            }
+            Err(error) => {
+                sink.forget_what_was_written(&mut batch);
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::error!(%error, "the audit log cannot be written; see audit.when_full");
+                }
+            }
+        }
+        if last {
+            return;
+        }
+        // Full buffers stay full until the sink works again, so what waits here is bounded too.
+        while failing && batch.len() >= BUFFER_BYTES && !ending.load(Ordering::Acquire) {
+            std::thread::sleep(EVERY);
+            if sink.write(&batch).is_ok() {
+                batch.clear();
+            } else {
+                sink.forget_what_was_written(&mut batch);
+            }
+        }
+        std::thread::sleep(EVERY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(when_full: WhenFull, tokens: TokenSample) -> Policy {
+        Policy { when_full, tokens }
+    }
+
+    fn log(folder: &tempfile::TempDir, policy: Policy) -> (Audit, std::path::PathBuf) {
+        let path = folder.path().join("audit.log");
+        let sink = Sink::file(&path, Rotation { bytes: u64::MAX, files: 1 }).unwrap();
+        (Audit::start(sink, policy, 1).unwrap(), path)
+    }
+
+    #[test]
+    fn every_event_is_one_line_by_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (audit, path) = log(&folder, policy(WhenFull::Drop, TokenSample::OneIn(1)));
+        for worker in [0, 1, 7] {
+            audit.record(worker, &Event::new(Kind::TokenIssued, "ok"));
+        }
+        audit.end();
+        assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 3);
+        assert_eq!(audit.dropped(), 0);
+    }
+
+    #[test]
+    fn tokens_are_sampled_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (audit, path) = log(&folder, policy(WhenFull::Drop, TokenSample::OneIn(10)));
+        for _ in 0..30 {
+            audit.record(0, &Event::new(Kind::TokenIssued, "ok"));
+            audit.record(0, &Event::new(Kind::TokenRefused, "invalid_client"));
+        }
+        audit.end();
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(text.matches("token.issued").count(), 3);
+        assert_eq!(text.matches("token.refused").count(), 30);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_full_buffer_drops_and_counts_or_holds_back() {
+        let folder = tempfile::tempdir().unwrap();
+        for (when_full, held_back) in [(WhenFull::Drop, Ok(())), (WhenFull::Block, Err(Full))] {
+            let (audit, _) = log(&folder, policy(when_full, TokenSample::OneIn(1)));
+            audit.end();
+            audit.buffers[0].lines().resize(BUFFER_BYTES, b' ');
+            assert_eq!(audit.room(0).await, held_back);
+            audit.record(0, &Event::new(Kind::TokenRefused, "invalid_client"));
+            assert_eq!(audit.dropped(), 1);
+        }
+    }
+}
