@@ -16,7 +16,7 @@ use crate::oauth::{Audience, ClientId, IssuerUrl, Scope};
 const MAX_TAIL_BYTES: usize = 96;
 
 /// `jti`: 128 random bits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TokenId(pub [u8; 16]);
 
 impl fmt::Display for TokenId {

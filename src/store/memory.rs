@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Change, Changes, Cursor, KeyRecords, Pending, Store, StoreError, StoreReport};
+use super::{Change, Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, Store, StoreError, StoreReport};
+use crate::clock::UnixTime;
 use crate::oauth::{Client, ClientId};
 
 /// Version of the layout, for reports.
@@ -23,6 +24,8 @@ struct State {
     clients: BTreeMap<ClientId, Client>,
     keys: Option<KeyRecords>,
     feed: Vec<Change>,
+    revocations: BTreeMap<u64, Revocation>,
+    last_revocation: u64,
 }
 
 impl MemoryStore {
@@ -68,6 +71,28 @@ impl State {
         Ok(revision)
     }
 
+    fn put_revocation(&mut self, revocation: Revocation) {
+        if self.revocations.values().all(|held| held.token != revocation.token) {
+            self.last_revocation += 1;
+            self.revocations.insert(self.last_revocation, revocation);
+        }
+    }
+
+    fn revocations_since(&self, Cursor(after): Cursor, limit: usize) -> Revocations {
+        let later = self.revocations.range(after.saturating_add(1)..).take(limit);
+        let entries: Vec<_> = later.clone().map(|(_, held)| *held).collect();
+        Revocations { cursor: Cursor(later.last().map_or(after, |(position, _)| *position)), entries }
+    }
+
+    fn purge_revocations(&mut self, before: UnixTime, limit: usize) -> usize {
+        let expired = self.revocations.iter().filter(|(_, held)| held.expires_at < before).take(limit);
+        let expired: Vec<u64> = expired.map(|(position, _)| *position).collect();
+        for position in &expired {
+            self.revocations.remove(position);
+        }
+        expired.len()
+    }
+
     fn changes_since(&self, cursor: Option<Cursor>) -> Changes {
         let end = self.feed.len();
         let from = cursor.map_or(end, |Cursor(from)| usize::try_from(from).unwrap_or(usize::MAX));
@@ -111,6 +136,19 @@ impl Store for MemoryStore {
         ready(Ok(self.state().changes_since(cursor)))
     }
 
+    fn put_revocation(&self, revocation: Revocation) -> Pending<'_, ()> {
+        self.state().put_revocation(revocation);
+        ready(Ok(()))
+    }
+
+    fn revocations_since(&self, cursor: Cursor, limit: usize) -> Pending<'_, Revocations> {
+        ready(Ok(self.state().revocations_since(cursor, limit)))
+    }
+
+    fn purge_revocations(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
+        ready(Ok(self.state().purge_revocations(before, limit)))
+    }
+
     fn check(&self) -> Pending<'_, StoreReport> {
         let state = self.state();
         ready(Ok(StoreReport {
@@ -119,6 +157,7 @@ impl Store for MemoryStore {
             schema: SCHEMA,
             clients: state.clients.len() as u64,
             keys: state.keys.as_ref().map_or(0, |records| records.keys.len()) as u64,
+            revocations: state.revocations.len() as u64,
             problems: Vec::new(),
         }))
     }

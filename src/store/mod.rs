@@ -1,4 +1,4 @@
-//! What survives a restart: clients, signing keys, and the feed of their changes.
+//! What survives a restart: clients, signing keys, the feed of their changes, and revocations.
 //!
 //! [`Store`] is the contract, `memory` and `sqlite` keep it, `cache` stands between the token path and any of
 //! them. Leaves the meaning of what is stored to `oauth` and `keys`.
@@ -29,6 +29,8 @@ use serde::Serialize;
 
 pub use url::{OpenMode, StoreUrl};
 
+use crate::clock::UnixTime;
+use crate::jwt::TokenId;
 use crate::keys::{KeyRecord, MasterKeyCheck};
 use crate::oauth::{Client, ClientId};
 
@@ -59,6 +61,24 @@ pub enum Change {
     Keys,
 }
 
+/// A token that is no longer good although it has not expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Which token.
+    pub token: TokenId,
+    /// When it would have expired; the record is of no use after that.
+    pub expires_at: UnixTime,
+}
+
+/// Revocations in the order in which they were acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocations {
+    /// Where to go on from.
+    pub cursor: Cursor,
+    /// What was revoked after the cursor that was asked for.
+    pub entries: Vec<Revocation>,
+}
+
 /// What changed after a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changes {
@@ -83,6 +103,8 @@ pub struct StoreReport {
     pub clients: u64,
     /// Signing keys, removed ones included.
     pub keys: u64,
+    /// Revocations, expired ones that wait for their removal included.
+    pub revocations: u64,
     /// What is wrong; empty when all is well.
     pub problems: Vec<String>,
 }
@@ -112,6 +134,16 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// What changed after `cursor`; `None` asks only for the feed's end.
     fn changes_since(&self, cursor: Option<Cursor>) -> Pending<'_, Changes>;
+
+    /// Notes that a token is revoked. Once noted, again changes nothing.
+    fn put_revocation(&self, revocation: Revocation) -> Pending<'_, ()>;
+
+    /// Up to `limit` revocations after `cursor`, oldest first. Fewer than `limit` are all there are. Those that were
+    /// purged are missing, and leave no gap: nobody needs them.
+    fn revocations_since(&self, cursor: Cursor, limit: usize) -> Pending<'_, Revocations>;
+
+    /// Removes up to `limit` revocations whose tokens expired before `before`; returns how many.
+    fn purge_revocations(&self, before: UnixTime, limit: usize) -> Pending<'_, usize>;
 
     /// Looks the whole store over.
     fn check(&self) -> Pending<'_, StoreReport>;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::{Changes, Cursor, KeyRecords, Pending, Store, StoreError, StoreReport};
+use super::{Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, Store, StoreError, StoreReport};
+use crate::clock::UnixTime;
 use crate::metrics::StoreMetrics;
 use crate::oauth::{Client, ClientId};
 
@@ -68,6 +69,18 @@ impl Store for ObservedStore {
 
     fn changes_since(&self, cursor: Option<Cursor>) -> Pending<'_, Changes> {
         self.observe("changes_since", self.inner.changes_since(cursor))
+    }
+
+    fn put_revocation(&self, revocation: Revocation) -> Pending<'_, ()> {
+        self.observe("put_revocation", self.inner.put_revocation(revocation))
+    }
+
+    fn revocations_since(&self, cursor: Cursor, limit: usize) -> Pending<'_, Revocations> {
+        self.observe("revocations_since", self.inner.revocations_since(cursor, limit))
+    }
+
+    fn purge_revocations(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
+        self.observe("purge_revocations", self.inner.purge_revocations(before, limit))
     }
 
     fn check(&self) -> Pending<'_, StoreReport> {

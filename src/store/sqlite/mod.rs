@@ -12,6 +12,7 @@
 mod error;
 mod open_file;
 mod reader;
+mod revocations;
 mod rows;
 mod schema;
 mod writer;
@@ -25,7 +26,8 @@ use self::open_file::OpenFile;
 use self::reader::Reader;
 use self::writer::Writer;
 use super::url::OpenMode;
-use super::{Changes, Cursor, KeyRecords, Pending, Store, StoreError, StoreReport};
+use super::{Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, Store, StoreError, StoreReport};
+use crate::clock::UnixTime;
 use crate::oauth::{Client, ClientId};
 
 /// The longest wait for an answer on the token path.
@@ -120,6 +122,18 @@ impl Store for SqliteStore {
 
     fn changes_since(&self, cursor: Option<Cursor>) -> Pending<'_, Changes> {
         answer(self.lookups.queue(move |connection| rows::changes_since(connection, cursor)), LOOKUP_DEADLINE)
+    }
+
+    fn put_revocation(&self, revocation: Revocation) -> Pending<'_, ()> {
+        answer(self.writer.queue(move |transaction| revocations::put(transaction, revocation)), WRITE_DEADLINE)
+    }
+
+    fn revocations_since(&self, cursor: Cursor, limit: usize) -> Pending<'_, Revocations> {
+        answer(self.lookups.queue(move |connection| revocations::since(connection, cursor, limit)), LOOKUP_DEADLINE)
+    }
+
+    fn purge_revocations(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
+        answer(self.writer.queue(move |transaction| revocations::purge(transaction, before, limit)), WRITE_DEADLINE)
     }
 
     fn check(&self) -> Pending<'_, StoreReport> {

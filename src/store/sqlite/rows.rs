@@ -5,6 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
+use super::revocations;
 use super::schema::SCHEMA;
 use crate::keys::{KeyRecord, MasterKeyCheck};
 use crate::oauth::{Client, ClientId};
@@ -174,7 +175,8 @@ pub fn check(connection: &mut Connection) -> Result<StoreReport, StoreError> {
         }
     };
     let version = format!("SQLite {}", rusqlite::version());
-    Ok(StoreReport { backend: "sqlite", version, schema: SCHEMA, clients, keys: keys as u64, problems })
+    let revocations = revocations::count(connection)?;
+    Ok(StoreReport { backend: "sqlite", version, schema: SCHEMA, clients, keys: keys as u64, revocations, problems })
 }
 
 fn check_clients(connection: &Connection, problems: &mut Vec<String>) -> Result<u64, StoreError> {

@@ -24,17 +24,25 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// One step per schema version; never changed once released.
-const MIGRATIONS: [&str; SCHEMA as usize] = ["
+const MIGRATIONS: [&str; SCHEMA as usize] = [
+    "
     CREATE TABLE clients (id TEXT NOT NULL PRIMARY KEY, revision INTEGER NOT NULL, document TEXT NOT NULL) STRICT;
     CREATE TABLE signing_keys (
         only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
         revision INTEGER NOT NULL, master_key_check TEXT NOT NULL, document TEXT NOT NULL
     ) STRICT;
     CREATE TABLE changes (seq INTEGER PRIMARY KEY AUTOINCREMENT, client TEXT) STRICT;
-"];
+",
+    "
+    CREATE TABLE revocations (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, token BLOB NOT NULL UNIQUE, expires_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX revocations_by_end ON revocations (expires_at);
+",
+];
 
 /// The schema version of this build.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The error of a file that is not what it should be.
 pub fn unusable(path: &Path, what: &str) -> StoreError {
