@@ -165,6 +165,8 @@ impl Admin {
             scope: Scope::default(),
             default_scope: None,
             audience: Vec::new(),
+            serves: Vec::new(),
+            tokens_revoked_at: None,
             lifetime_seconds: None,
             secrets: Vec::new(),
             created_at: self.now,

@@ -27,8 +27,11 @@ pub mod keys;
 pub mod store;
 
 pub mod admin;
+pub mod authenticator;
+pub mod introspection;
 pub mod issuer;
 pub mod limiter;
+pub mod revocation;
 
 pub mod config;
 

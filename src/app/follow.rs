@@ -15,6 +15,13 @@ use crate::store::{Change, Changes, Cursor, Store, StoreError};
 /// How often the change feed is read; half of what the promise of one second leaves room for.
 const POLL_EVERY: Duration = Duration::from_millis(200);
 
+/// How many revocations one reading takes.
+const REVOCATIONS_AT_ONCE: usize = 10_000;
+/// How many expired revocations go at a time.
+const PURGE_AT_ONCE: usize = 1000;
+/// How often expired revocations are looked for, once there are none left.
+const PURGE_EVERY: Duration = Duration::from_secs(10);
+
 /// The task that keeps an [`App`] up to date.
 #[derive(Debug)]
 pub struct Follower {
@@ -23,6 +30,8 @@ pub struct Follower {
     master: MasterKey,
     key_revision: u64,
     cursor: Option<Cursor>,
+    revocations: Cursor,
+    purge_at: Instant,
     last_answer: Instant,
     lost: bool,
     survey: Survey,
@@ -30,8 +39,9 @@ pub struct Follower {
 
 impl Follower {
     pub(super) fn new(app: Arc<App>, store: Arc<dyn Store>, master: MasterKey, key_revision: u64) -> Self {
+        let (revocations, purge_at, last_answer) = (Cursor::default(), Instant::now(), Instant::now());
         let survey = Survey::new(Arc::clone(&store));
-        Self { app, store, master, key_revision, cursor: None, last_answer: Instant::now(), lost: false, survey }
+        Self { app, store, master, key_revision, cursor: None, revocations, purge_at, last_answer, lost: false, survey }
     }
 
     /// Goes on with a look over the store that was begun before.
@@ -58,18 +68,55 @@ impl Follower {
     }
 
     async fn follow(&mut self) -> Result<(), StoreError> {
+        let asked = Instant::now();
         let changes = self.store.changes_since(self.cursor).await?;
         // Before the first answer anything may have changed since the keys were read.
         if self.cursor.is_none() || changes.gap || changes.entries.contains(&Change::Keys) {
             self.reload_keys().await?;
         }
         self.forget_changed(&changes);
+        self.follow_revocations(changes.gap).await?;
         self.cursor = Some(changes.cursor);
+        self.app.inspector.revoked().note_current(asked);
+        self.purge_revocations().await;
         Ok(())
     }
 
+    /// Takes over what was revoked since the last look; all of it at the first, and after a gap, when the store may
+    /// be another one than before.
+    async fn follow_revocations(&mut self, gap: bool) -> Result<(), StoreError> {
+        if gap {
+            self.revocations = Cursor::default();
+        }
+        loop {
+            let news = self.store.revocations_since(self.revocations, REVOCATIONS_AT_ONCE).await?;
+            self.app.inspector.revoked().insert(&news.entries);
+            self.revocations = news.cursor;
+            if news.entries.len() < REVOCATIONS_AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Removes revocations of tokens that no clock takes for valid any more, a few at a time, so that no write and
+    /// no introspection waits for it.
+    async fn purge_revocations(&mut self) {
+        let before = self.app.clock.now().minus(self.app.config.keys.clock_skew);
+        self.app.inspector.revoked().forget_expired(before, PURGE_AT_ONCE);
+        if self.purge_at > Instant::now() {
+            return;
+        }
+        match self.store.purge_revocations(before, PURGE_AT_ONCE).await {
+            Ok(PURGE_AT_ONCE) => return,
+            Ok(_) => {}
+            // A store that can be read but not written still serves.
+            Err(error) => tracing::warn!(%error, "expired revocations could not be removed"),
+        }
+        self.purge_at = Instant::now() + PURGE_EVERY;
+    }
+
     fn forget_changed(&self, changes: &Changes) {
-        let clients = self.app.tokens.clients();
+        let clients = self.app.authenticator.clients();
         if self.cursor.is_none() || changes.gap {
             clients.forget_all();
         }
@@ -89,7 +136,7 @@ impl Follower {
         }
         match KeySet::open(&records.keys, &self.master, self.app.clock.now()) {
             Ok(keys) => {
-                self.app.tokens.keys().store(Arc::new(keys));
+                self.app.keys.store(Arc::new(keys));
                 self.key_revision = records.revision;
                 tracing::info!(keys = records.keys.len(), "signing keys reloaded");
                 Ok(())
@@ -116,7 +163,7 @@ impl Follower {
         let app = &self.app;
         app.metrics.store().set_up(answered);
         let within_grace = self.last_answer.elapsed() <= app.config.store.outage_grace;
-        app.tokens.clients().set_serving(within_grace);
+        app.authenticator.clients().set_serving(within_grace);
         app.readiness.store_lost.store(replaced || !within_grace, Ordering::Relaxed);
     }
 
@@ -136,7 +183,7 @@ impl Follower {
     /// Drops keys whose time is over, and tells how old the active one is.
     fn advance_keys(&self) {
         let now = self.app.clock.now();
-        let keys = self.app.tokens.keys();
+        let keys = &self.app.keys;
         if let Some(advanced) = keys.load().advanced_to(now) {
             keys.store(Arc::new(advanced));
         }

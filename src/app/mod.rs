@@ -9,12 +9,17 @@ mod survey;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
+
+use crate::authenticator::Authenticator;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::introspection::TokenInspector;
 use crate::issuer::{Lifetimes, TokenIssuer};
 use crate::keys::{KeyError, KeySet, MasterKey};
 use crate::metrics::{Metrics, MetricsError};
 use crate::oauth::{Audience, IssuerUrl};
+use crate::revocation::TokenRevoker;
 use crate::store::cache::{ClaimDefaults, ClientCache};
 use crate::store::observed::ObservedStore;
 use crate::store::{KeyRecords, Store};
@@ -35,8 +40,16 @@ pub struct Opened {
 /// The running service, shared by all workers.
 #[derive(Debug)]
 pub struct App {
+    /// Who is asking, at every endpoint.
+    pub authenticator: Arc<Authenticator>,
+    /// The signing keys as of now.
+    pub keys: Arc<ArcSwap<KeySet>>,
     /// The use case of the token endpoint.
     pub tokens: TokenIssuer,
+    /// The use case of the introspection endpoint.
+    pub inspector: Arc<TokenInspector>,
+    /// The use case of the revocation endpoint.
+    pub revoker: TokenRevoker,
     /// What is counted.
     pub metrics: Metrics,
     /// Wall-clock time.
@@ -79,8 +92,24 @@ impl App {
             Arc::new(ObservedStore::new(store, metrics.store().clone(), Arc::clone(&readiness.store_damaged)));
         let clients = ClientCache::new(Arc::clone(&store), defaults, config.store.cache_clients);
         let lifetimes = Lifetimes { default: config.token.lifetime, longest: config.token.max_lifetime };
-        let tokens = TokenIssuer::new(clients, keys, master.secret_hasher(), lifetimes);
-        let app = Arc::new(Self { tokens, metrics, clock, config, issuer, readiness });
+        let authenticator = Arc::new(Authenticator::new(clients, master.secret_hasher()));
+        let keys = Arc::new(ArcSwap::from_pointee(keys));
+        let tokens = TokenIssuer::new(Arc::clone(&authenticator), Arc::clone(&keys), lifetimes);
+        let verifier = (issuer.clone(), config.keys.clock_skew);
+        let inspector = Arc::new(TokenInspector::new(Arc::clone(&authenticator), Arc::clone(&keys), verifier));
+        let revoker = TokenRevoker::new(Arc::clone(&authenticator), Arc::clone(&inspector), Arc::clone(&store));
+        let app = Arc::new(Self {
+            authenticator,
+            keys,
+            tokens,
+            inspector,
+            revoker,
+            metrics,
+            clock,
+            config,
+            issuer,
+            readiness,
+        });
         let follower = Follower::new(Arc::clone(&app), store, master, records.revision);
         Ok((app, follower))
     }

@@ -1,4 +1,4 @@
-//! The authorization server metadata document (RFC 8414 §2), rendered once.
+//! The authorization server metadata document (RFC 8414 §2; RFC 9701 §7), rendered once.
 //!
 //! Truthful: it names what this server does and nothing else. `response_types_supported` is required and empty,
 //! since there is no authorization endpoint.
@@ -16,7 +16,12 @@ pub fn render(issuer: &IssuerUrl) -> Arc<[u8]> {
             r#"{{"issuer":"{base}","token_endpoint":"{base}/oauth2/token","#,
             r#""jwks_uri":"{base}/.well-known/jwks.json","#,
             r#""grant_types_supported":["client_credentials"],"response_types_supported":[],"#,
-            r#""token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"]}}"#,
+            r#""token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"],"#,
+            r#""introspection_endpoint":"{base}/oauth2/introspect","#,
+            r#""introspection_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"],"#,
+            r#""introspection_signing_alg_values_supported":["EdDSA"],"#,
+            r#""revocation_endpoint":"{base}/oauth2/revoke","#,
+            r#""revocation_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"]}}"#,
         ),
         base = base
     );
@@ -40,6 +45,11 @@ mod tests {
                 "grant_types_supported": ["client_credentials"],
                 "response_types_supported": [],
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+                "introspection_endpoint": "https://a.example/tenant/oauth2/introspect",
+                "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+                "introspection_signing_alg_values_supported": ["EdDSA"],
+                "revocation_endpoint": "https://a.example/tenant/oauth2/revoke",
+                "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             })
         );
     }

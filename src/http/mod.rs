@@ -1,20 +1,24 @@
 //! Bytes to protocol and back; the only code that knows hyper.
 //!
 //! `server` binds and runs the workers, `connection` and `guard` keep one connection within its limits, `routes`
-//! finds the endpoint, `token` is the one that matters, `body` reads and `reply` writes, `ops` is the operator's
+//! finds the endpoint, `form_post` is what `token`, `introspect` and `revoke` share, `body` reads and `reply` writes,
+//! `ops` is the operator's
 //! listener, `client` what our own commands ask other servers with, `demo` the quickstart's resource server.
 
 mod body;
 pub mod client;
 mod connection;
 pub mod demo;
+mod form_post;
 mod guard;
 pub mod host;
+mod introspect;
 pub mod metadata;
 pub mod ops;
 mod overload;
 mod refusal;
 pub mod reply;
+mod revoke;
 pub mod routes;
 pub mod server;
 mod token;

@@ -35,7 +35,23 @@ pub fn issued(mut recycled: HeaderMap, response: TokenResponse) -> Reply {
     reply
 }
 
-/// A refusal at the token endpoint (RFC 6749 §5.2).
+/// What a token is worth (RFC 7662 §2.2).
+#[must_use]
+pub fn introspected(content_type: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = text(StatusCode::OK, content_type, body);
+    reply.headers_mut().insert(PRAGMA, NO_CACHE);
+    reply
+}
+
+/// A token is cut off, or was none (RFC 7009 §2.2): the body does not matter and is empty.
+#[must_use]
+pub fn revoked() -> Reply {
+    let mut reply = Response::new(Full::default());
+    reply.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    reply
+}
+
+/// A refusal at an endpoint that clients authenticate at (RFC 6749 §5.2).
 #[must_use]
 pub fn refused(error: &OAuthError) -> Reply {
     refused_as(status_of(error.code()), error)

@@ -9,7 +9,9 @@ use http::{Method, Request, Version};
 use hyper::body::Incoming;
 
 use super::host;
+use super::introspect::introspect;
 use super::reply::{self, Reply};
+use super::revoke::revoke;
 use super::token::token;
 use super::worker::{Peer, Worker};
 use crate::metrics::Endpoint;
@@ -19,6 +21,8 @@ use crate::oauth::{IssuerUrl, OAuthError};
 #[derive(Debug)]
 pub struct Routes {
     token: Box<str>,
+    introspect: Box<str>,
+    revoke: Box<str>,
     jwks: Box<str>,
     metadata: [Box<str>; 3],
 }
@@ -30,6 +34,8 @@ impl Routes {
         let base = issuer.path();
         Self {
             token: format!("{base}/oauth2/token").into(),
+            introspect: format!("{base}/oauth2/introspect").into(),
+            revoke: format!("{base}/oauth2/revoke").into(),
             jwks: format!("{base}/.well-known/jwks.json").into(),
             metadata: [
                 format!("/.well-known/oauth-authorization-server{base}").into(),
@@ -43,6 +49,10 @@ impl Routes {
     fn find(&self, path: &str) -> Endpoint {
         if path == &*self.token {
             Endpoint::Token
+        } else if path == &*self.introspect {
+            Endpoint::Introspect
+        } else if path == &*self.revoke {
+            Endpoint::Revoke
         } else if path == &*self.jwks {
             Endpoint::Jwks
         } else if self.metadata.iter().any(|name| path == &**name) {
@@ -63,8 +73,13 @@ pub async fn answer(worker: Rc<Worker>, request: Request<Incoming>, peer: Peer) 
     let endpoint = worker.routes().find(request.uri().path());
     let drains = worker.drains() && request.version() < Version::HTTP_2;
     let reply = match endpoint {
-        Endpoint::Token if request.method() == Method::POST => token(&worker, request, peer).await,
-        Endpoint::Token => reply::method_not_allowed("POST"),
+        Endpoint::Token | Endpoint::Introspect | Endpoint::Revoke if request.method() != Method::POST => {
+            reply::method_not_allowed("POST")
+        }
+        Endpoint::Token => token(&worker, request, peer).await,
+        // Boxed, since few take these ways and every request would keep room for them.
+        Endpoint::Introspect => Box::pin(introspect(&worker, request, peer)).await,
+        Endpoint::Revoke => Box::pin(revoke(&worker, request, peer)).await,
         Endpoint::Jwks | Endpoint::Metadata => document(&worker, endpoint, &request),
         Endpoint::Other => reply::not_found(),
     };

@@ -40,7 +40,7 @@ impl Worker {
     #[must_use]
     pub fn new(app: Arc<App>, limiter: Arc<FailureLimiter>, index: usize) -> Self {
         let max_age = app.config.keys.jwks_max_age.as_secs();
-        let keys = Arc::clone(app.tokens.keys().load().document());
+        let keys = Arc::clone(app.keys.load().document());
         let serve = &app.config.serve;
         Self {
             index,
@@ -111,7 +111,7 @@ impl Worker {
     /// The JWKS document, rendered anew when the keys have changed.
     #[must_use]
     pub fn jwks(&self) -> Document {
-        let keys = self.app.tokens.keys().load();
+        let keys = self.app.keys.load();
         let mut held = self.jwks.borrow_mut();
         if !Arc::ptr_eq(&held.0, keys.document()) {
             let max_age = self.app.config.keys.jwks_max_age.as_secs();

@@ -13,6 +13,10 @@ use crate::oauth::ErrorCode;
 pub enum Endpoint {
     /// `POST /oauth2/token`.
     Token,
+    /// `POST /oauth2/introspect`.
+    Introspect,
+    /// `POST /oauth2/revoke`.
+    Revoke,
     /// The JWKS document.
     Jwks,
     /// The metadata document, under either name.
@@ -23,13 +27,15 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint, in the order of its counters.
-    pub const ALL: [Self; 4] = [Self::Token, Self::Jwks, Self::Metadata, Self::Other];
+    pub const ALL: [Self; 6] = [Self::Token, Self::Introspect, Self::Revoke, Self::Jwks, Self::Metadata, Self::Other];
 
     /// The metric label.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Token => "token",
+            Self::Introspect => "introspect",
+            Self::Revoke => "revoke",
             Self::Jwks => "jwks",
             Self::Metadata => "metadata",
             Self::Other => "other",

@@ -171,6 +171,12 @@ pub struct Client {
     /// The resource servers its tokens may be for; the server's default audience when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audience: Vec<Audience>,
+    /// The resource servers that it is: it may introspect the tokens that are for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub serves: Vec<Audience>,
+    /// Its tokens issued up to this second are revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_revoked_at: Option<UnixTime>,
     /// Lifetime of its tokens in seconds; the server's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime_seconds: Option<u32>,

@@ -2,7 +2,7 @@
 //!
 //! Pure: no I/O, no clock, no logging. Leaves bytes on sockets to `http`, decisions that need stored state to
 //! `issuer`. Every rule stands beside the section of the RFC it comes from: RFC 6749 (OAuth 2.0), RFC 8707
-//! (resource indicators), RFC 7617 (Basic).
+//! (resource indicators), RFC 7617 (Basic), RFC 7662 (introspection), RFC 7009 (revocation).
 
 pub mod audience;
 pub mod client;
@@ -10,10 +10,12 @@ pub mod client_auth;
 pub mod error;
 pub mod form;
 pub mod grant;
+mod parameters;
 pub mod request;
 pub mod response;
 pub mod scope;
 pub mod secret;
+pub mod token_reference;
 
 pub use audience::{Audience, IssuerUrl};
 pub use client::{Client, ClientId, ClientSecret, SecretId};
@@ -24,3 +26,4 @@ pub use request::TokenRequest;
 pub use response::TokenResponse;
 pub use scope::{Scope, ScopeToken};
 pub use secret::{Secret, SecretHash, SecretHasher};
+pub use token_reference::TokenReference;

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 
 use super::client_auth::{BasicText, ClientAuth};
 use super::error::{ErrorCode, OAuthError};
-use super::form::{self, FormError};
+use super::form;
+use super::parameters::{AuthParameters, Parameter, malformed};
 
 const GRANT_TYPE: &str = "client_credentials";
 
@@ -24,32 +25,12 @@ pub struct TokenRequest<'a> {
 /// The parameters that are read, before the client authentication is made of them.
 #[derive(Default)]
 struct Parameters<'a> {
+    auth: AuthParameters<'a>,
     grant_type: Parameter<'a>,
     scope: Parameter<'a>,
     audience: Parameter<'a>,
-    client_id: Parameter<'a>,
-    client_secret: Parameter<'a>,
-    client_assertion: Parameter<'a>,
-    client_assertion_type: Parameter<'a>,
     authorization_details: Parameter<'a>,
     resources: Vec<Cow<'a, str>>,
-}
-
-/// A parameter that may stand once. One with an empty value counts as left out, but not as free to be repeated.
-#[derive(Default)]
-struct Parameter<'a> {
-    seen: bool,
-    value: Option<Cow<'a, str>>,
-}
-
-impl<'a> Parameter<'a> {
-    fn set(&mut self, value: Cow<'a, str>) -> Result<(), OAuthError> {
-        if std::mem::replace(&mut self.seen, true) {
-            return Err(OAuthError::invalid_request("a parameter is repeated"));
-        }
-        self.value = Some(value).filter(|value| !value.is_empty());
-        Ok(())
-    }
 }
 
 impl<'a> TokenRequest<'a> {
@@ -61,15 +42,15 @@ impl<'a> TokenRequest<'a> {
     pub fn parse(body: &'a [u8], basic: Option<&'a BasicText>) -> Result<Self, OAuthError> {
         let mut read = Parameters::default();
         for pair in form::pairs(body) {
-            let (name, value) = pair.map_err(describe)?;
+            let (name, value) = pair.map_err(malformed)?;
             read.set(&name, value)?;
         }
-        if read.authorization_details.seen {
+        if read.authorization_details.is_seen() {
             return Err(OAuthError::invalid_request("authorization_details is not supported"));
         }
-        let auth = read.client_auth(basic)?;
-        read.resources.extend(read.audience.value);
-        Ok(Self { auth, grant_type: read.grant_type.value, scope: read.scope.value, resources: read.resources })
+        let auth = read.auth.client_auth(basic)?;
+        read.resources.extend(read.audience.take());
+        Ok(Self { auth, grant_type: read.grant_type.take(), scope: read.scope.take(), resources: read.resources })
     }
 
     /// How the client authenticates.
@@ -103,65 +84,19 @@ impl<'a> TokenRequest<'a> {
 
 impl<'a> Parameters<'a> {
     fn set(&mut self, name: &str, value: Cow<'a, str>) -> Result<(), OAuthError> {
-        let parameter = match name {
+        match name {
             // Their own grammars refuse control characters, with their own codes.
-            "scope" => return self.scope.set(value),
-            "audience" => return self.audience.set(value),
+            "scope" => self.scope.set(value),
+            "audience" => self.audience.set(value),
             "resource" => {
                 self.resources.extend(Some(value).filter(|value| !value.is_empty()));
-                return Ok(());
+                Ok(())
             }
-            "grant_type" => &mut self.grant_type,
-            "client_id" => &mut self.client_id,
-            "client_secret" => &mut self.client_secret,
-            "client_assertion" => &mut self.client_assertion,
-            "client_assertion_type" => &mut self.client_assertion_type,
-            "authorization_details" => &mut self.authorization_details,
-            _ => return check_text(name).and_then(|()| check_text(&value)),
-        };
-        check_text(&value)?;
-        parameter.set(value)
-    }
-
-    /// Two mechanisms are refused before either is looked at (RFC 6749 §2.3).
-    fn client_auth(&mut self, basic: Option<&'a BasicText>) -> Result<ClientAuth<'a>, OAuthError> {
-        let assertion = self.client_assertion.value.is_some();
-        if assertion != self.client_assertion_type.value.is_some() {
-            return Err(OAuthError::invalid_request("client_assertion and client_assertion_type go together"));
-        }
-        let mechanisms = [basic.is_some(), self.client_secret.value.is_some(), assertion];
-        if mechanisms.into_iter().filter(|used| *used).count() > 1 {
-            return Err(OAuthError::invalid_request("more than one mechanism of client authentication"));
-        }
-        let (id, secret) = (self.client_id.value.take(), self.client_secret.value.take());
-        match (basic, id, secret) {
-            (Some(basic), id, _) => {
-                let auth = ClientAuth::from_basic(basic)?;
-                if id.is_some_and(|id| auth.readings().all(|reading| reading.id != id)) {
-                    return Err(OAuthError::invalid_request("client_id differs from the Authorization header"));
-                }
-                Ok(auth)
-            }
-            (None, Some(id), Some(secret)) => ClientAuth::from_post(id, secret),
-            // An assertion is a mechanism that no client can be registered for yet.
-            _ => Ok(ClientAuth::Missing),
+            "grant_type" => self.grant_type.set_text(value),
+            "authorization_details" => self.authorization_details.set_text(value),
+            _ => self.auth.set_or_ignore(name, value),
         }
     }
-}
-
-fn check_text(value: &str) -> Result<(), OAuthError> {
-    if value.chars().any(char::is_control) {
-        return Err(OAuthError::invalid_request("a parameter has control characters"));
-    }
-    Ok(())
-}
-
-fn describe(error: FormError) -> OAuthError {
-    OAuthError::invalid_request(match error {
-        FormError::BadEscape => "the body has a broken percent escape",
-        FormError::NotUtf8 => "the body is not UTF-8",
-        FormError::TooMany => "the body has too many parameters",
-    })
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ impl ClientCache {
     }
 
     /// Shows a client to `look` if it is in memory: no lock, no I/O, no shared counter.
-    pub fn with_known<T>(&self, id: &str, look: impl FnOnce(&CachedClient) -> T) -> Option<T> {
+    pub fn with_known<T>(&self, id: &str, look: impl FnOnce(&Arc<CachedClient>) -> T) -> Option<T> {
         if !self.serves.load(Ordering::Relaxed) {
             return None;
         }

@@ -90,7 +90,7 @@ fn t217_t222_t223_nothing_secret_and_nothing_forged_is_ever_written() {
     let events = |log: &str, message: &str| log.lines().filter(|line| line.contains(message)).count();
     let log = wait_for("all three requests are logged", || {
         let log = server.log_text();
-        (events(&log, "token refused") == 2 && events(&log, "token issued") == 1).then_some(log)
+        (events(&log, "request refused") == 2 && events(&log, "token issued") == 1).then_some(log)
     });
     let issued = log.lines().find(|line| line.contains("token issued")).unwrap();
     let issued: serde_json::Value = serde_json::from_str(issued).unwrap();

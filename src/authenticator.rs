@@ -1,0 +1,142 @@
+//! Who is asking: the client authentication that all endpoints share.
+//!
+//! Owns the clients in memory and the digests of secrets. A client in memory is recognised without any I/O. Every
+//! failed authentication is confirmed by the store before it is answered, so that what was changed a moment ago
+//! counts, and so that an unknown client, a wrong secret and a disabled client take the same way and the same time.
+
+use std::sync::Arc;
+
+use crate::clock::UnixTime;
+use crate::metrics::{CacheResult, Shard};
+use crate::oauth::{Client, ClientAuth, ErrorCode, OAuthError, Presented, SecretHasher};
+use crate::store::StoreError;
+use crate::store::cache::{CachedClient, ClientCache};
+
+/// Why a request gets nothing.
+#[derive(Debug)]
+pub enum Denial {
+    /// The client did not ask properly.
+    Refused(OAuthError),
+    /// The store did not answer.
+    Store(Arc<StoreError>),
+    /// No key may sign now.
+    NoSigningKey,
+    /// The revocations in memory are older than is promised.
+    Outdated,
+}
+
+impl From<OAuthError> for Denial {
+    fn from(error: OAuthError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl Denial {
+    /// What the client is told.
+    #[must_use]
+    pub const fn public(&self) -> OAuthError {
+        match self {
+            Self::Refused(error) => *error,
+            Self::Store(_) | Self::NoSigningKey | Self::Outdated => OAuthError::TEMPORARILY_UNAVAILABLE,
+        }
+    }
+
+    /// True when the caller failed to authenticate.
+    #[must_use]
+    pub fn is_failed_authentication(&self) -> bool {
+        matches!(self, Self::Refused(error) if error.code() == ErrorCode::InvalidClient)
+    }
+}
+
+/// What a request comes with besides itself: time, the worker that serves it and what its source may still do.
+#[derive(Clone, Copy, Debug)]
+pub struct Occasion<'a> {
+    /// Read once, at the edge.
+    pub now: UnixTime,
+    /// False for a source that used up its failures: it is served from memory only.
+    pub may_ask_store: bool,
+    /// Where the worker counts.
+    pub shard: &'a Shard,
+}
+
+/// The clients and how they prove who they are.
+#[derive(Debug)]
+pub struct Authenticator {
+    clients: ClientCache,
+    hasher: SecretHasher,
+}
+
+impl Authenticator {
+    /// Recognises the clients behind `clients`.
+    #[must_use]
+    pub const fn new(clients: ClientCache, hasher: SecretHasher) -> Self {
+        Self { clients, hasher }
+    }
+
+    /// The clients in memory.
+    #[must_use]
+    pub const fn clients(&self) -> &ClientCache {
+        &self.clients
+    }
+
+    /// The client that `auth` proves.
+    ///
+    /// # Errors
+    /// `invalid_client` without telling why, `slow_down`, or a store that does not answer.
+    pub async fn authenticate(
+        &self,
+        auth: &ClientAuth<'_>,
+        occasion: Occasion<'_>,
+    ) -> Result<Arc<CachedClient>, Denial> {
+        match self.recognise(auth, occasion, Arc::clone) {
+            Some(client) => Ok(client),
+            None => self.confirm(auth, occasion).await,
+        }
+    }
+
+    /// Shows `admit` the client that `auth` proves, if what is in memory tells: no lock, no I/O, no shared counter.
+    pub fn recognise<T>(
+        &self,
+        auth: &ClientAuth<'_>,
+        occasion: Occasion<'_>,
+        admit: impl FnOnce(&Arc<CachedClient>) -> T,
+    ) -> Option<T> {
+        let recognised = sole(auth).and_then(|presented| {
+            let hash = self.hasher.hash(&presented.secret);
+            self.clients
+                .with_known(&presented.id, |known| {
+                    Client::authenticate(Some(&known.client), &hash, occasion.now).then(|| admit(known))
+                })
+                .flatten()
+        });
+        occasion.shard.count_client(if recognised.is_some() { CacheResult::Hit } else { CacheResult::Miss });
+        recognised
+    }
+
+    /// Decides by what the store says now. Two readings of Basic that both authenticate are none.
+    ///
+    /// # Errors
+    /// As [`Authenticator::authenticate`].
+    pub async fn confirm(&self, auth: &ClientAuth<'_>, occasion: Occasion<'_>) -> Result<Arc<CachedClient>, Denial> {
+        if !occasion.may_ask_store {
+            return Err(OAuthError::SLOW_DOWN.into());
+        }
+        let mut accepted: Option<Arc<CachedClient>> = None;
+        let mut count = 0;
+        for presented in auth.readings() {
+            let hash = self.hasher.hash(&presented.secret);
+            let found = self.clients.load(&presented.id).await.map_err(Denial::Store)?;
+            if Client::authenticate(found.as_ref().map(|known| &known.client), &hash, occasion.now) {
+                accepted = found;
+                count += 1;
+            }
+        }
+        accepted.filter(|_| count == 1).ok_or_else(|| OAuthError::INVALID_CLIENT.into())
+    }
+}
+
+/// The one pair that was presented; `None` when there are none, or two readings that differ.
+fn sole<'r, 'a>(auth: &'r ClientAuth<'a>) -> Option<&'r Presented<'a>> {
+    let mut readings = auth.readings();
+    readings.next().filter(|_| readings.next().is_none())
+}

@@ -1,0 +1,167 @@
+//! A form that a client posts: what the token, introspection and revocation endpoints have in common.
+//!
+//! The order of checks is fixed: limits, syntax, client authentication, then whatever the endpoint is about (RFC
+//! 6749 §5.2), so that an unauthenticated caller learns nothing.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use hyper::body::Incoming;
+
+use super::body::{self, BodyError};
+use super::reply::{self, Reply};
+use super::worker::{Peer, Worker};
+use crate::authenticator::{Denial, Occasion};
+use crate::limiter::Verdict;
+use crate::oauth::client_auth::{BasicText, ClientAuth};
+use crate::oauth::{ErrorCode, OAuthError};
+
+/// How long a failed authentication takes at the least, from its last byte on: longer than the store needs, so that
+/// neither what was found there nor how far the checks went shows in the time of the answer.
+const FAILURE_TAKES: Duration = Duration::from_millis(2);
+
+/// What stands between a request and its answer.
+pub enum Refusal {
+    /// The protocol's own, or a part of ours that failed.
+    Denied(Denial),
+    /// The body never came, was too long or of the wrong kind.
+    Body(BodyError),
+    /// Too many failures; seconds to wait.
+    Throttled(u32),
+}
+
+impl From<OAuthError> for Refusal {
+    fn from(error: OAuthError) -> Self {
+        Self::Denied(Denial::Refused(error))
+    }
+}
+
+impl Refusal {
+    fn is_failed_authentication(&self) -> bool {
+        matches!(self, Self::Denied(denial) if denial.is_failed_authentication())
+    }
+}
+
+/// A form that was read whole, and the request it came with.
+pub struct FormPost<'w> {
+    worker: &'w Worker,
+    peer: Peer,
+    started: Instant,
+    headers: HeaderMap,
+    form: Bytes,
+}
+
+/// Reads a request that was begun at `started`, and answers it by `call`. Gives the headers back to be used again.
+///
+/// # Errors
+/// An overload, the first limit or rule of the body that is broken, or what `call` refuses.
+pub async fn answer<'w, T>(
+    worker: &'w Worker,
+    request: Request<Incoming>,
+    (peer, started): (Peer, Instant),
+    call: impl AsyncFnOnce(&FormPost<'w>) -> Result<T, Refusal>,
+) -> Result<(T, HeaderMap), Refusal> {
+    let _permit = worker.admit(started).ok_or(OAuthError::TEMPORARILY_UNAVAILABLE)?;
+    let (parts, incoming) = request.into_parts();
+    let headers = parts.headers;
+    let form = body::read_form(&headers, incoming, worker.body_limits()).await.map_err(Refusal::Body)?;
+    let read = Instant::now();
+    let post = FormPost { worker, peer, started, headers, form };
+    let answer = call(&post).await;
+    if answer.as_ref().is_err_and(Refusal::is_failed_authentication) {
+        tokio::time::sleep_until((read + FAILURE_TAKES).into()).await;
+    }
+    answer.map(|answer| (answer, post.headers))
+}
+
+impl FormPost<'_> {
+    /// The form's bytes.
+    #[must_use]
+    pub const fn form(&self) -> &Bytes {
+        &self.form
+    }
+
+    /// The headers of the request.
+    #[must_use]
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// What the `Authorization` header says.
+    ///
+    /// # Errors
+    /// As [`BasicText::decode`].
+    pub fn basic(&self) -> Result<Option<BasicText>, OAuthError> {
+        BasicText::decode(self.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))
+    }
+
+    /// What the endpoint is called with.
+    ///
+    /// # Errors
+    /// When this source failed too often for this client.
+    pub fn occasion(&self, auth: &ClientAuth<'_>) -> Result<Occasion<'_>, Refusal> {
+        let verdict = self.worker.limiter().ask(self.peer.address.ip(), claimed(auth), self.started);
+        if let Verdict::Throttled(seconds) = verdict {
+            return Err(Refusal::Throttled(seconds));
+        }
+        let may_ask_store = verdict == Verdict::Free;
+        Ok(Occasion { now: self.worker.app().clock.now(), may_ask_store, shard: self.worker.shard() })
+    }
+
+    /// Notes a failed authentication with the limiter, whatever the endpoint.
+    ///
+    /// # Errors
+    /// The denial, handed on.
+    pub fn settle<T>(&self, auth: &ClientAuth<'_>, answer: Result<T, Denial>) -> Result<T, Refusal> {
+        if answer.as_ref().is_err_and(Denial::is_failed_authentication) {
+            self.worker.limiter().note_failure(self.peer.address.ip(), claimed(auth), self.started);
+        }
+        answer.map_err(Refusal::Denied)
+    }
+}
+
+/// The id that the caller says it is.
+fn claimed<'a>(auth: &'a ClientAuth<'_>) -> &'a str {
+    auth.readings().next().map(|presented| &*presented.id).unwrap_or_default()
+}
+
+/// Logs what is ours to mend, and makes the reply.
+pub fn refuse(refusal: &Refusal, peer: Peer) -> (Reply, ErrorCode) {
+    let (reply, code) = match refusal {
+        Refusal::Throttled(seconds) => (reply::throttled(*seconds), ErrorCode::SlowDown),
+        Refusal::Body(error) => refuse_body(*error),
+        Refusal::Denied(denial) => deny(denial),
+    };
+    // Nothing that the caller sent: what is meant for the id's field may be a secret.
+    tracing::debug!(source = %peer.address.ip(), error = code.as_str(), "request refused");
+    (reply, code)
+}
+
+fn deny(denial: &Denial) -> (Reply, ErrorCode) {
+    match denial {
+        Denial::Store(cause) => tracing::warn!(kind = cause.kind(), %cause, "a request needed the store"),
+        Denial::NoSigningKey => tracing::error!("no signing key is active, nothing can be signed"),
+        Denial::Outdated => tracing::warn!("revocations are out of date while the store does not answer"),
+        Denial::Refused(_) => {}
+    }
+    let public = denial.public();
+    if public.code() == ErrorCode::SlowDown {
+        return (reply::throttled(1), ErrorCode::SlowDown);
+    }
+    (reply::refused(&public), public.code())
+}
+
+fn refuse_body(error: BodyError) -> (Reply, ErrorCode) {
+    let (status, description) = match error {
+        BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+        BodyError::Late => (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
+        BodyError::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "a content encoding is not supported"),
+        BodyError::NotAForm => (StatusCode::BAD_REQUEST, "the body must be application/x-www-form-urlencoded"),
+        BodyError::Broken => (StatusCode::BAD_REQUEST, "the body could not be read"),
+    };
+    let reply = reply::refused_as(status, &OAuthError::invalid_request(description));
+    let keeps_connection = matches!(error, BodyError::NotAForm | BodyError::Encoded);
+    (if keeps_connection { reply } else { reply::closing(reply) }, ErrorCode::InvalidRequest)
+}

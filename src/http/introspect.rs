@@ -1,0 +1,44 @@
+//! `POST /oauth2/introspect`: read, call, reply (RFC 7662 §2, RFC 9701 §4).
+
+use std::time::Instant;
+
+use http::header::ACCEPT;
+use http::{HeaderMap, Request};
+use hyper::body::Incoming;
+
+use super::form_post::{self, FormPost, Refusal, refuse};
+use super::reply::{self, Reply};
+use super::worker::{Peer, Worker};
+use crate::oauth::TokenReference;
+
+/// The media type of an answer that can be kept as evidence.
+const SIGNED: &str = "application/token-introspection+jwt";
+
+/// Answers an introspection request.
+pub async fn introspect(worker: &Worker, request: Request<Incoming>, peer: Peer) -> Reply {
+    let begun = (peer, Instant::now());
+    let answer = form_post::answer(worker, request, begun, async |post| look(worker, post).await).await;
+    answer.map_or_else(|refusal| refuse(&refusal, peer).0, |(reply, _)| reply)
+}
+
+async fn look(worker: &Worker, post: &FormPost<'_>) -> Result<Reply, Refusal> {
+    let basic = post.basic()?;
+    let request = TokenReference::parse(post.form(), basic.as_ref())?;
+    let occasion = post.occasion(request.auth())?;
+    let inspector = &worker.app().inspector;
+    let answer = inspector.introspect(&request, occasion).await;
+    let (caller, answer) = post.settle(request.auth(), answer)?;
+    if wants_signature(post.headers()) {
+        let signed = inspector.sign(&answer, caller.client.id.as_str(), occasion.now).map_err(Refusal::Denied)?;
+        return Ok(reply::introspected(SIGNED, signed));
+    }
+    let plain = serde_json::to_vec(&answer).map_err(|_| crate::oauth::OAuthError::SERVER_ERROR)?;
+    Ok(reply::introspected("application/json", plain))
+}
+
+/// Only when it is named: `*/*` gets plain JSON.
+fn wants_signature(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut types = accepted.flat_map(|value| value.split(',')).map(|kind| kind.split(';').next().unwrap_or_default());
+    types.any(|kind| kind.trim().eq_ignore_ascii_case(SIGNED))
+}

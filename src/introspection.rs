@@ -1,0 +1,202 @@
+//! The use case: what is a token worth now (RFC 7662).
+//!
+//! Local: the signature by the published keys, the revocations and the token's client by what is in memory. No round
+//! trip to a store, and no answer that outlives a change: when the memory is older than is promised, there is none.
+//!
+//! A caller sees its own tokens, and those for the resource servers that it is. Everything else is as inactive as
+//! noise, so that nobody learns of tokens that are not theirs (RFC 7662 §4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+
+use crate::authenticator::{Authenticator, Denial, Occasion};
+use crate::clock::UnixTime;
+use crate::jwt::verify::{AccessToken, OneOrMany};
+use crate::jwt::{self, Expected, PublicKey, TokenId};
+use crate::keys::{KeySet, SigningKey};
+use crate::oauth::{Client, IssuerUrl, Scope, TokenReference};
+use crate::revocation::RevokedTokens;
+use crate::store::cache::CachedClient;
+
+/// A token of ours whose signature, issuer and times are right.
+#[derive(Debug)]
+pub struct Verified {
+    /// What it says.
+    pub claims: AccessToken,
+    /// Its `jti`.
+    pub id: TokenId,
+}
+
+/// The answer of RFC 7662 §2.2; an inactive one says nothing else.
+#[derive(Debug, Serialize)]
+pub struct Introspection {
+    active: bool,
+    #[serde(flatten)]
+    token: Option<ActiveToken>,
+}
+
+#[derive(Debug, Serialize)]
+struct ActiveToken {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    scope: String,
+    client_id: String,
+    token_type: &'static str,
+    exp: UnixTime,
+    iat: UnixTime,
+    sub: String,
+    aud: OneOrMany,
+    iss: String,
+    jti: String,
+}
+
+impl Introspection {
+    const INACTIVE: Self = Self { active: false, token: None };
+
+    fn of(claims: AccessToken) -> Self {
+        let AccessToken { iss, sub, client_id, aud, scope, iat, exp, jti } = claims;
+        let token = ActiveToken { scope, client_id, token_type: "Bearer", exp, iat, sub, aud, iss, jti };
+        Self { active: true, token: Some(token) }
+    }
+
+    /// True for a token that is good.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        self.active
+    }
+}
+
+/// The published keys as the verifier needs them, and the document that they were read from.
+#[derive(Debug, Default)]
+struct Verifying {
+    document: Option<Arc<[u8]>>,
+    keys: Vec<PublicKey>,
+}
+
+/// The thing that looks into tokens.
+#[derive(Debug)]
+pub struct TokenInspector {
+    authenticator: Arc<Authenticator>,
+    keys: Arc<ArcSwap<KeySet>>,
+    verifying: ArcSwap<Verifying>,
+    issuer: IssuerUrl,
+    leeway: Duration,
+    revoked: RevokedTokens,
+}
+
+impl TokenInspector {
+    /// Inspects tokens of `issuer`; `leeway` is how far its nodes' clocks may differ.
+    #[must_use]
+    pub fn new(
+        authenticator: Arc<Authenticator>,
+        keys: Arc<ArcSwap<KeySet>>,
+        (issuer, leeway): (IssuerUrl, Duration),
+    ) -> Self {
+        let (verifying, revoked) = (ArcSwap::default(), RevokedTokens::default());
+        Self { authenticator, keys, verifying, issuer, leeway, revoked }
+    }
+
+    /// The revocations in memory.
+    #[must_use]
+    pub const fn revoked(&self) -> &RevokedTokens {
+        &self.revoked
+    }
+
+    /// Answers an introspection request; says also who asked.
+    ///
+    /// # Errors
+    /// `invalid_client`, `invalid_request`, or a memory that is out of date.
+    pub async fn introspect(
+        &self,
+        request: &TokenReference<'_>,
+        occasion: Occasion<'_>,
+    ) -> Result<(Arc<CachedClient>, Introspection), Denial> {
+        let caller = self.authenticator.authenticate(request.auth(), occasion).await?;
+        let token = request.token()?;
+        if !self.revoked.is_current() {
+            return Err(Denial::Outdated);
+        }
+        let answer = match self.verify(token, occasion.now).filter(|token| may_see(&caller.client, &token.claims)) {
+            Some(token) if self.is_good(&token).await? => Introspection::of(token.claims),
+            _ => Introspection::INACTIVE,
+        };
+        Ok((caller, answer))
+    }
+
+    /// Signs an answer for `audience` (RFC 9701 §5), so that it can be kept as evidence.
+    ///
+    /// # Errors
+    /// Without a key that may sign.
+    pub fn sign(&self, answer: &Introspection, audience: &str, now: UnixTime) -> Result<String, Denial> {
+        let keys = self.keys.load();
+        let key = keys.active(now).ok_or(Denial::NoSigningKey)?;
+        Ok(signed(answer, (self.issuer.as_str(), audience), now, key))
+    }
+
+    /// Checks a token against the keys that are published now; `None` for anything else than a token of ours that
+    /// has not expired.
+    #[must_use]
+    pub fn verify(&self, token: &str, now: UnixTime) -> Option<Verified> {
+        // The leeway is for `iat`, since another node's clock may be ahead; a token ends by ours, on the second.
+        let expected = Expected { issuer: self.issuer.as_str(), audience: None, now, leeway: self.leeway };
+        let claims = jwt::verify(token, &self.verifying().keys, &expected).ok().filter(|claims| now < claims.exp)?;
+        let id = URL_SAFE_NO_PAD.decode(&claims.jti).ok()?;
+        Some(Verified { id: TokenId(id.try_into().ok()?), claims })
+    }
+
+    /// Not revoked, neither by itself nor with all of its client's, and nothing that the client may no longer have.
+    async fn is_good(&self, token: &Verified) -> Result<bool, Denial> {
+        if self.revoked.contains(&token.id) {
+            return Ok(false);
+        }
+        let clients = self.authenticator.clients();
+        let id = &token.claims.client_id;
+        if let Some(good) = clients.with_known(id, |known| upholds(&known.client, &token.claims)) {
+            return Ok(good);
+        }
+        let found = clients.load(id).await.map_err(Denial::Store)?;
+        Ok(found.is_some_and(|known| upholds(&known.client, &token.claims)))
+    }
+
+    fn verifying(&self) -> arc_swap::Guard<Arc<Verifying>> {
+        let keys = self.keys.load();
+        let held = self.verifying.load();
+        if held.document.as_ref().is_some_and(|document| Arc::ptr_eq(document, keys.document())) {
+            return held;
+        }
+        // A document of our own that could not be read back would verify nothing, which is the safe side.
+        let read = PublicKey::from_jwks(keys.document()).unwrap_or_default();
+        self.verifying.store(Arc::new(Verifying { document: Some(Arc::clone(keys.document())), keys: read }));
+        self.verifying.load()
+    }
+}
+
+/// Its own tokens, and those for a resource server that it is.
+fn may_see(caller: &Client, claims: &AccessToken) -> bool {
+    claims.client_id == caller.id.as_str() || caller.serves.iter().any(|served| claims.aud.contains(served.as_str()))
+}
+
+/// Whether the client still is and may what the token says. A second counts as revoked whole: `iat` knows no finer
+/// time, and the token of that second may be the one that was meant.
+fn upholds(client: &Client, claims: &AccessToken) -> bool {
+    let revoked = client.tokens_revoked_at.is_some_and(|until| claims.iat <= until);
+    let scope = if claims.scope.is_empty() { Ok(Scope::default()) } else { Scope::parse(&claims.scope) };
+    client.enabled && !revoked && scope.is_ok_and(|scope| scope.is_subset_of(&client.scope))
+}
+
+/// A JWT of RFC 9701 §5: its own `typ`, so that it is never taken for a token, and the answer as one claim.
+fn signed(answer: &Introspection, (issuer, audience): (&str, &str), now: UnixTime, key: &SigningKey) -> String {
+    let header = serde_json::json!({"alg": "EdDSA", "typ": "token-introspection+jwt", "kid": key.kid()});
+    let claims = serde_json::json!({"iss": issuer, "aud": audience, "iat": now, "token_introspection": answer});
+    let mut jws = URL_SAFE_NO_PAD.encode(header.to_string());
+    jws.push('.');
+    URL_SAFE_NO_PAD.encode_string(claims.to_string(), &mut jws);
+    let signature = key.sign(jws.as_bytes());
+    jws.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut jws);
+    jws
+}
