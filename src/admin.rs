@@ -83,6 +83,8 @@ pub struct ClientChange {
     pub default_scope: Option<Scope>,
     /// The resource servers of its tokens.
     pub audience: Option<Vec<Audience>>,
+    /// The resource servers that it is.
+    pub serves: Option<Vec<Audience>>,
     /// Lifetime of its tokens.
     pub lifetime: Option<Duration>,
     /// Whether it gets tokens at all.
@@ -93,11 +95,12 @@ impl ClientChange {
     /// True when it changes nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        let Self { name, scope, default_scope, audience, lifetime, may_request_tokens } = self;
+        let Self { name, scope, default_scope, audience, serves, lifetime, may_request_tokens } = self;
         name.is_none()
             && scope.is_none()
             && default_scope.is_none()
             && audience.is_none()
+            && serves.is_none()
             && lifetime.is_none()
             && may_request_tokens.is_none()
     }
@@ -196,6 +199,20 @@ impl Admin {
             Ok(())
         };
         self.update(id, set).await.map(|(client, ())| client)
+    }
+
+    /// Revokes every token that the client holds, also those of this very second; those that it gets in what is left
+    /// of the second count as revoked, too.
+    ///
+    /// # Errors
+    /// When there is no such client or the store fails.
+    pub async fn revoke_tokens(&self, id: &ClientId) -> Result<Client, AdminError> {
+        let now = self.now;
+        let revoke = |client: &mut Client| {
+            client.tokens_revoked_at = client.tokens_revoked_at.max(Some(now));
+            Ok(())
+        };
+        self.update(id, revoke).await.map(|(client, ())| client)
     }
 
     /// Removes a client for good.
@@ -319,6 +336,9 @@ fn apply(change: &ClientChange, client: &mut Client) -> Result<(), AdminError> {
     }
     if let Some(audience) = &change.audience {
         client.audience.clone_from(audience);
+    }
+    if let Some(serves) = &change.serves {
+        client.serves.clone_from(serves);
     }
     if let Some(lifetime) = change.lifetime {
         let seconds = u32::try_from(lifetime.as_secs()).ok().filter(|seconds| *seconds > 0);

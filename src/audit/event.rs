@@ -81,7 +81,7 @@ pub struct Event<'a> {
     pub source: Option<IpAddr>,
 }
 
-impl<'a> Event<'a> {
+impl Event<'_> {
     /// An event that says nothing more than this yet.
     #[must_use]
     pub const fn new(kind: Kind, outcome: &'static str) -> Self {

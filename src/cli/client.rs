@@ -62,6 +62,11 @@ enum ClientCommand {
         /// Its client id
         id: ClientId,
     },
+    /// Revoke every token that a client holds
+    RevokeTokens {
+        /// Its client id
+        id: ClientId,
+    },
     /// Give a client another secret, list its secrets, or take one away
     #[command(subcommand)]
     Secret(SecretCommand),
@@ -78,6 +83,9 @@ struct Change {
     /// A resource server its tokens may be for; repeat for several
     #[arg(long, value_name = "URL")]
     audience: Vec<Audience>,
+    /// A resource server that it is, whose tokens it may introspect; repeat for several
+    #[arg(long, value_name = "URL")]
+    serves: Vec<Audience>,
     /// Lifetime of its tokens, such as 15m or 1h
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     lifetime: Option<Duration>,
@@ -131,6 +139,10 @@ pub async fn run(global: &Global, args: ClientArgs) -> Result<(), CliError> {
             admin.remove_client(&id).await?;
             Ok(record(global.output, &[("removed", id.to_string())], &json!({"removed": id}))?)
         }
+        ClientCommand::RevokeTokens { id } => {
+            let (admin, _) = global.admin(OpenMode::MustExist).await?;
+            show(global, &admin.revoke_tokens(&id).await?)
+        }
         ClientCommand::Secret(command) => secret(global, command).await,
     }
 }
@@ -142,6 +154,7 @@ impl Change {
             scope: self.scope,
             default_scope: self.default_scope,
             audience: Some(self.audience).filter(|audience| !audience.is_empty()),
+            serves: Some(self.serves).filter(|serves| !serves.is_empty()),
             lifetime: self.lifetime,
             may_request_tokens: self.tokens,
         }
@@ -207,16 +220,17 @@ fn public(client: &Client) -> Value {
     json!({
         "client_id": client.id, "name": client.name, "enabled": client.enabled, "scope": client.scope,
         "default_scope": client.granted_by_default(), "audience": client.audience,
-        "lifetime": client.lifetime_seconds, "may_request_tokens": client.may_request_tokens,
+        "serves": client.serves, "tokens_revoked_at": client.tokens_revoked_at, "lifetime": client.lifetime_seconds, "may_request_tokens": client.may_request_tokens,
         "secrets": secrets, "created_at": client.created_at, "revision": client.revision,
     })
 }
 
-fn audience(client: &Client) -> String {
-    if client.audience.is_empty() {
-        return "the server's default".to_owned();
-    }
-    client.audience.iter().map(Audience::as_str).collect::<Vec<_>>().join(" ")
+fn urls(list: &[Audience]) -> String {
+    list.iter().map(Audience::as_str).collect::<Vec<_>>().join(" ")
+}
+
+fn or_default(audience: &[Audience]) -> String {
+    if audience.is_empty() { "the server's default".to_owned() } else { urls(audience) }
 }
 
 fn show(global: &Global, client: &Client) -> Result<(), CliError> {
@@ -228,9 +242,11 @@ fn show(global: &Global, client: &Client) -> Result<(), CliError> {
         ("tokens", if client.may_request_tokens { "yes" } else { "no" }.to_owned()),
         ("scope", client.scope.to_string()),
         ("default scope", client.granted_by_default().to_string()),
-        ("audience", audience(client)),
+        ("audience", or_default(&client.audience)),
+        ("serves", urls(&client.serves)),
         ("lifetime", lifetime.unwrap_or_else(|| "the server's default".to_owned())),
         ("secrets", client.secrets.len().to_string()),
+        ("tokens revoked", client.tokens_revoked_at.map_or_else(|| "never".to_owned(), |until| until.to_string())),
         ("registered", client.created_at.to_string()),
     ];
     Ok(record(global.output, &lines, &public(client))?)
@@ -279,7 +295,7 @@ fn print_secret(global: &Global, client: &Client, new: &NewSecret) -> Result<(),
         ("expires", expires.map_or_else(|| "never".to_owned(), |end| end.to_string())),
         ("name", client.name.to_string()),
         ("scope", client.scope.to_string()),
-        ("audience", audience(client)),
+        ("audience", or_default(&client.audience)),
         ("try it", curl),
     ];
     record(global.output, &lines, &value)?;

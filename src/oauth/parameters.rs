@@ -47,10 +47,10 @@ impl<'a> Parameter<'a> {
 /// What stands in the body of a client's authentication.
 #[derive(Default)]
 pub(super) struct AuthParameters<'a> {
-    client_id: Parameter<'a>,
-    client_secret: Parameter<'a>,
-    client_assertion: Parameter<'a>,
-    client_assertion_type: Parameter<'a>,
+    id: Parameter<'a>,
+    secret: Parameter<'a>,
+    assertion: Parameter<'a>,
+    assertion_type: Parameter<'a>,
 }
 
 impl<'a> AuthParameters<'a> {
@@ -60,10 +60,10 @@ impl<'a> AuthParameters<'a> {
     /// `invalid_request` for a repeated one, and for control characters in any name or value.
     pub(super) fn set_or_ignore(&mut self, name: &str, value: Cow<'a, str>) -> Result<(), OAuthError> {
         match name {
-            "client_id" => self.client_id.set_text(value),
-            "client_secret" => self.client_secret.set_text(value),
-            "client_assertion" => self.client_assertion.set_text(value),
-            "client_assertion_type" => self.client_assertion_type.set_text(value),
+            "client_id" => self.id.set_text(value),
+            "client_secret" => self.secret.set_text(value),
+            "client_assertion" => self.assertion.set_text(value),
+            "client_assertion_type" => self.assertion_type.set_text(value),
             _ => check_text(name).and_then(|()| check_text(&value)),
         }
     }
@@ -73,15 +73,15 @@ impl<'a> AuthParameters<'a> {
     /// # Errors
     /// `invalid_request` for two mechanisms or half of one, `invalid_client` for what no client can have.
     pub(super) fn client_auth(mut self, basic: Option<&'a BasicText>) -> Result<ClientAuth<'a>, OAuthError> {
-        let assertion = self.client_assertion.value.is_some();
-        if assertion != self.client_assertion_type.value.is_some() {
+        let assertion = self.assertion.value.is_some();
+        if assertion != self.assertion_type.value.is_some() {
             return Err(OAuthError::invalid_request("client_assertion and client_assertion_type go together"));
         }
-        let mechanisms = [basic.is_some(), self.client_secret.value.is_some(), assertion];
+        let mechanisms = [basic.is_some(), self.secret.value.is_some(), assertion];
         if mechanisms.into_iter().filter(|used| *used).count() > 1 {
             return Err(OAuthError::invalid_request("more than one mechanism of client authentication"));
         }
-        match (basic, self.client_id.take(), self.client_secret.take()) {
+        match (basic, self.id.take(), self.secret.take()) {
             (Some(basic), id, _) => {
                 let auth = ClientAuth::from_basic(basic)?;
                 if id.is_some_and(|id| auth.readings().all(|reading| reading.id != id)) {

@@ -20,6 +20,7 @@ mod clients_and_verifiers;
 mod house;
 mod http_limits;
 mod http_syntax;
+mod introspection;
 mod keys_and_documents;
 mod mutation;
 mod process_faults;

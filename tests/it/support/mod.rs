@@ -146,6 +146,18 @@ impl Server {
         Self { address: text("listen"), ops_address: text("ops_listen"), home, process, log }
     }
 
+    /// Another process on the same file and ports of its own.
+    pub fn beside(&self, config: &str) -> Self {
+        Home { database: self.home.database.clone(), ..Home::new() }.serve(config)
+    }
+
+    /// Starts again what has ended, on the same file and ports.
+    pub fn restart(&mut self, config: &str) {
+        let home = std::mem::replace(&mut self.home, Home::new());
+        let (address, ops_address) = (&self.address, &self.ops_address);
+        *self = home.serve(&format!("listen = \"{address}\"\nops_listen = \"{ops_address}\"\n{config}"));
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
