@@ -5,12 +5,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use jeton::clock::UnixTime;
+use jeton::jwt::TokenId;
 use jeton::keys::{KeyRecord, MasterKey, SigningKey};
 use jeton::metrics::Metrics;
 use jeton::oauth::{Audience, Client, ClientId, ClientSecret, Scope, SecretId};
 use jeton::store::memory::MemoryStore;
 use jeton::store::observed::ObservedStore;
-use jeton::store::{Change, Cursor, KeyRecords, OpenMode, Store, StoreError, StoreUrl};
+use jeton::store::{Change, Cursor, KeyRecords, OpenMode, Revocation, Store, StoreError, StoreUrl};
 use tempfile::TempDir;
 
 /// A new store of one backend, and the way to a second handle on the same data.
@@ -87,6 +88,9 @@ contract! {
     of_many_creators_one_wins
     concurrent_writers_lose_no_update
     a_write_whose_asker_left_is_whole_or_not_there
+    a_revocation_is_noted_once
+    revocations_are_read_in_order_by_any_handle
+    expired_revocations_go_a_few_at_a_time
     a_report_counts_what_is_there
     what_was_acknowledged_survives_reopening
     a_backup_is_the_store_as_of_then
@@ -113,6 +117,8 @@ fn client(name: &str) -> Client {
         scope: Scope::parse("read write").unwrap(),
         default_scope: Some(Scope::parse("read").unwrap()),
         audience: vec![Audience::parse("https://api.example.com").unwrap()],
+        serves: vec![Audience::parse("https://served.example.com").unwrap()],
+        tokens_revoked_at: Some(UnixTime::from_seconds(6)),
         lifetime_seconds: Some(77),
         secrets: vec![secret(1, None), secret(2, Some(UnixTime::from_seconds(u64::from(u32::MAX) + 1)))],
         created_at: UnixTime::from_seconds(5),
@@ -128,6 +134,10 @@ fn key(seed: u8) -> KeyRecord {
 fn key_records(revision: u64, seeds: &[u8]) -> KeyRecords {
     let check = MasterKey::from_random([1; 32]).check();
     KeyRecords { check, keys: seeds.iter().map(|seed| key(*seed)).collect(), revision }
+}
+
+fn revocation(number: u8, end: u64) -> Revocation {
+    Revocation { token: TokenId([number; 16]), expires_at: UnixTime::from_seconds(end) }
 }
 
 fn is_conflict<T>(result: Result<T, StoreError>) -> bool {
@@ -385,6 +395,53 @@ async fn a_write_whose_asker_left_is_whole_or_not_there(f: &Fixture) {
     f.store.put_keys(key_records(0, &[1])).await.unwrap();
     let named = f.store.changes_since(Some(begin)).await.unwrap().entries.len() - 1;
     assert_eq!(f.store.list_clients(None, 100).await.unwrap().len(), named, "each has its entry in the feed");
+}
+
+async fn a_revocation_is_noted_once(fixture: &Fixture) {
+    let store = &fixture.store;
+    for end in [100, 100, 200] {
+        store.put_revocation(revocation(1, end)).await.unwrap();
+    }
+    let all = store.revocations_since(Cursor::default(), 10).await.unwrap();
+    assert_eq!(all.entries, [revocation(1, 100)]);
+    let none = store.revocations_since(all.cursor, 10).await.unwrap();
+    assert_eq!((none.entries.len(), none.cursor), (0, all.cursor));
+}
+
+async fn revocations_are_read_in_order_by_any_handle(fixture: &Fixture) {
+    let (store, other) = (&fixture.store, fixture.again());
+    let (mut cursor, mut read) = (Cursor::default(), Vec::new());
+    for number in [5, 3, 9, 1] {
+        store.put_revocation(revocation(number, 100)).await.unwrap();
+    }
+    loop {
+        let page = other.revocations_since(cursor, 3).await.unwrap();
+        cursor = page.cursor;
+        read.extend(page.entries.iter().map(|entry| entry.token.0[0]));
+        if page.entries.len() < 3 {
+            break;
+        }
+    }
+    assert_eq!(read, [5, 3, 9, 1]);
+    store.put_revocation(revocation(2, 100)).await.unwrap();
+    assert_eq!(other.revocations_since(cursor, 3).await.unwrap().entries, [revocation(2, 100)]);
+}
+
+async fn expired_revocations_go_a_few_at_a_time(fixture: &Fixture) {
+    let store = &fixture.store;
+    for number in 1..=5 {
+        store.put_revocation(revocation(number, 100 + u64::from(number))).await.unwrap();
+    }
+    let before = store.revocations_since(Cursor::default(), 2).await.unwrap().cursor;
+    let limit = UnixTime::from_seconds(104);
+    assert_eq!(store.purge_revocations(limit, 2).await.unwrap(), 2);
+    assert_eq!(store.purge_revocations(limit, 2).await.unwrap(), 1);
+    assert_eq!(store.purge_revocations(limit, 2).await.unwrap(), 0, "those that end at 104 and later stay");
+    let left = [revocation(4, 104), revocation(5, 105)];
+    assert_eq!(store.revocations_since(Cursor::default(), 10).await.unwrap().entries, left);
+    assert_eq!(store.revocations_since(before, 10).await.unwrap().entries, left, "a purge leaves no gap");
+    store.put_revocation(revocation(6, 200)).await.unwrap();
+    assert_eq!(store.revocations_since(before, 10).await.unwrap().entries.len(), 3, "positions are not used again");
 }
 
 async fn a_report_counts_what_is_there(f: &Fixture) {
