@@ -16,7 +16,7 @@ use support::Service;
 fn main() {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::on(&format!("sqlite:{}/jeton.db", folder.path().display()));
-    let (clients, id) = (service.app.tokens.clients(), service.client.id.as_str());
+    let (clients, id) = (service.app.authenticator.clients(), service.client.id.as_str());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut criterion = support::criterion();
     let mut group = criterion.benchmark_group("load");

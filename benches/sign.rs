@@ -18,9 +18,9 @@ use support::{NOW, Service};
 
 fn main() {
     let service = Service::new();
-    let keys = service.app.tokens.keys().load();
+    let keys = service.app.keys.load();
     let key = keys.active(NOW).unwrap();
-    let claims = service.app.tokens.clients().defaults().claims(&service.client);
+    let claims = service.app.authenticator.clients().defaults().claims(&service.client);
     let stamp = Stamp { issued_at: NOW, expires_at: NOW.plus(Duration::from_hours(1)), id: TokenId([5; 16]) };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut token = Vec::with_capacity(max_token_bytes(&claims, key));

@@ -7,9 +7,7 @@
 //! noise, so that nobody learns of tokens that are not theirs (RFC 7662 §4).
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
@@ -17,20 +15,11 @@ use serde::Serialize;
 use crate::authenticator::{Authenticator, Denial, Occasion};
 use crate::clock::UnixTime;
 use crate::jwt::verify::{AccessToken, OneOrMany};
-use crate::jwt::{self, Expected, PublicKey, TokenId};
-use crate::keys::{KeySet, SigningKey};
-use crate::oauth::{Client, IssuerUrl, Scope, TokenReference};
-use crate::revocation::RevokedTokens;
+use crate::jwt::{TokenVerifier, Verified};
+use crate::keys::SigningKey;
+use crate::oauth::{Client, Scope, TokenReference};
 use crate::store::cache::CachedClient;
-
-/// A token of ours whose signature, issuer and times are right.
-#[derive(Debug)]
-pub struct Verified {
-    /// What it says.
-    pub claims: AccessToken,
-    /// Its `jti`.
-    pub id: TokenId,
-}
+use crate::store::revoked::RevokedTokens;
 
 /// The answer of RFC 7662 §2.2; an inactive one says nothing else.
 #[derive(Debug, Serialize)]
@@ -70,40 +59,23 @@ impl Introspection {
     }
 }
 
-/// The published keys as the verifier needs them, and the document that they were read from.
-#[derive(Debug, Default)]
-struct Verifying {
-    document: Option<Arc<[u8]>>,
-    keys: Vec<PublicKey>,
-}
-
 /// The thing that looks into tokens.
 #[derive(Debug)]
 pub struct TokenInspector {
     authenticator: Arc<Authenticator>,
-    keys: Arc<ArcSwap<KeySet>>,
-    verifying: ArcSwap<Verifying>,
-    issuer: IssuerUrl,
-    leeway: Duration,
-    revoked: RevokedTokens,
+    verifier: Arc<TokenVerifier>,
+    revoked: Arc<RevokedTokens>,
 }
 
 impl TokenInspector {
-    /// Inspects tokens of `issuer`; `leeway` is how far its nodes' clocks may differ.
+    /// Inspects the tokens that `verifier` recognises.
     #[must_use]
-    pub fn new(
+    pub const fn new(
         authenticator: Arc<Authenticator>,
-        keys: Arc<ArcSwap<KeySet>>,
-        (issuer, leeway): (IssuerUrl, Duration),
+        verifier: Arc<TokenVerifier>,
+        revoked: Arc<RevokedTokens>,
     ) -> Self {
-        let (verifying, revoked) = (ArcSwap::default(), RevokedTokens::default());
-        Self { authenticator, keys, verifying, issuer, leeway, revoked }
-    }
-
-    /// The revocations in memory.
-    #[must_use]
-    pub const fn revoked(&self) -> &RevokedTokens {
-        &self.revoked
+        Self { authenticator, verifier, revoked }
     }
 
     /// Answers an introspection request; says also who asked.
@@ -120,32 +92,12 @@ impl TokenInspector {
         if !self.revoked.is_current() {
             return Err(Denial::Outdated);
         }
-        let answer = match self.verify(token, occasion.now).filter(|token| may_see(&caller.client, &token.claims)) {
-            Some(token) if self.is_good(&token).await? => Introspection::of(token.claims),
-            _ => Introspection::INACTIVE,
-        };
+        let answer =
+            match self.verifier.verify(token, occasion.now).filter(|token| may_see(&caller.client, &token.claims)) {
+                Some(token) if self.is_good(&token).await? => Introspection::of(token.claims),
+                _ => Introspection::INACTIVE,
+            };
         Ok((caller, answer))
-    }
-
-    /// Signs an answer for `audience` (RFC 9701 §5), so that it can be kept as evidence.
-    ///
-    /// # Errors
-    /// Without a key that may sign.
-    pub fn sign(&self, answer: &Introspection, audience: &str, now: UnixTime) -> Result<String, Denial> {
-        let keys = self.keys.load();
-        let key = keys.active(now).ok_or(Denial::NoSigningKey)?;
-        Ok(signed(answer, (self.issuer.as_str(), audience), now, key))
-    }
-
-    /// Checks a token against the keys that are published now; `None` for anything else than a token of ours that
-    /// has not expired.
-    #[must_use]
-    pub fn verify(&self, token: &str, now: UnixTime) -> Option<Verified> {
-        // The leeway is for `iat`, since another node's clock may be ahead; a token ends by ours, on the second.
-        let expected = Expected { issuer: self.issuer.as_str(), audience: None, now, leeway: self.leeway };
-        let claims = jwt::verify(token, &self.verifying().keys, &expected).ok().filter(|claims| now < claims.exp)?;
-        let id = URL_SAFE_NO_PAD.decode(&claims.jti).ok()?;
-        Some(Verified { id: TokenId(id.try_into().ok()?), claims })
     }
 
     /// Not revoked, neither by itself nor with all of its client's, and nothing that the client may no longer have.
@@ -160,18 +112,6 @@ impl TokenInspector {
         }
         let found = clients.load(id).await.map_err(Denial::Store)?;
         Ok(found.is_some_and(|known| upholds(&known.client, &token.claims)))
-    }
-
-    fn verifying(&self) -> arc_swap::Guard<Arc<Verifying>> {
-        let keys = self.keys.load();
-        let held = self.verifying.load();
-        if held.document.as_ref().is_some_and(|document| Arc::ptr_eq(document, keys.document())) {
-            return held;
-        }
-        // A document of our own that could not be read back would verify nothing, which is the safe side.
-        let read = PublicKey::from_jwks(keys.document()).unwrap_or_default();
-        self.verifying.store(Arc::new(Verifying { document: Some(Arc::clone(keys.document())), keys: read }));
-        self.verifying.load()
     }
 }
 
@@ -188,8 +128,10 @@ fn upholds(client: &Client, claims: &AccessToken) -> bool {
     client.enabled && !revoked && scope.is_ok_and(|scope| scope.is_subset_of(&client.scope))
 }
 
-/// A JWT of RFC 9701 §5: its own `typ`, so that it is never taken for a token, and the answer as one claim.
-fn signed(answer: &Introspection, (issuer, audience): (&str, &str), now: UnixTime, key: &SigningKey) -> String {
+/// Signs an answer for `audience` (RFC 9701 §5), so that it can be kept as evidence. It has a `typ` of its own, so that
+/// it is never taken for a token, and holds the answer as one claim.
+#[must_use]
+pub fn sign(answer: &Introspection, (issuer, audience): (&str, &str), now: UnixTime, key: &SigningKey) -> String {
     let header = serde_json::json!({"alg": "EdDSA", "typ": "token-introspection+jwt", "kid": key.kid()});
     let claims = serde_json::json!({"iss": issuer, "aud": audience, "iat": now, "token_introspection": answer});
     let mut jws = URL_SAFE_NO_PAD.encode(header.to_string());

@@ -77,7 +77,7 @@ impl Follower {
         self.forget_changed(&changes);
         self.follow_revocations(changes.gap).await?;
         self.cursor = Some(changes.cursor);
-        self.app.inspector.revoked().note_current(asked);
+        self.app.revoked.note_current(asked);
         self.purge_revocations().await;
         Ok(())
     }
@@ -90,7 +90,7 @@ impl Follower {
         }
         loop {
             let news = self.store.revocations_since(self.revocations, REVOCATIONS_AT_ONCE).await?;
-            self.app.inspector.revoked().insert(&news.entries);
+            self.app.revoked.insert(&news.entries);
             self.revocations = news.cursor;
             if news.entries.len() < REVOCATIONS_AT_ONCE {
                 return Ok(());
@@ -102,7 +102,7 @@ impl Follower {
     /// no introspection waits for it.
     async fn purge_revocations(&mut self) {
         let before = self.app.clock.now().minus(self.app.config.keys.clock_skew);
-        self.app.inspector.revoked().forget_expired(before, PURGE_AT_ONCE);
+        self.app.revoked.forget_expired(before, PURGE_AT_ONCE);
         if self.purge_at > Instant::now() {
             return;
         }

@@ -16,12 +16,14 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::introspection::TokenInspector;
 use crate::issuer::{Lifetimes, TokenIssuer};
+use crate::jwt::TokenVerifier;
 use crate::keys::{KeyError, KeySet, MasterKey};
 use crate::metrics::{Metrics, MetricsError};
 use crate::oauth::{Audience, IssuerUrl};
 use crate::revocation::TokenRevoker;
 use crate::store::cache::{ClaimDefaults, ClientCache};
 use crate::store::observed::ObservedStore;
+use crate::store::revoked::RevokedTokens;
 use crate::store::{KeyRecords, Store};
 
 pub use follow::Follower;
@@ -47,9 +49,11 @@ pub struct App {
     /// The use case of the token endpoint.
     pub tokens: TokenIssuer,
     /// The use case of the introspection endpoint.
-    pub inspector: Arc<TokenInspector>,
+    pub inspector: TokenInspector,
     /// The use case of the revocation endpoint.
     pub revoker: TokenRevoker,
+    /// What is revoked.
+    pub revoked: Arc<RevokedTokens>,
     /// What is counted.
     pub metrics: Metrics,
     /// Wall-clock time.
@@ -95,15 +99,16 @@ impl App {
         let authenticator = Arc::new(Authenticator::new(clients, master.secret_hasher()));
         let keys = Arc::new(ArcSwap::from_pointee(keys));
         let tokens = TokenIssuer::new(Arc::clone(&authenticator), Arc::clone(&keys), lifetimes);
-        let verifier = (issuer.clone(), config.keys.clock_skew);
-        let inspector = Arc::new(TokenInspector::new(Arc::clone(&authenticator), Arc::clone(&keys), verifier));
-        let revoker = TokenRevoker::new(Arc::clone(&authenticator), Arc::clone(&inspector), Arc::clone(&store));
+        let verifier = TokenVerifier::new(Arc::clone(&keys), issuer.as_str(), config.keys.clock_skew);
+        let (verifier, revoked) = (Arc::new(verifier), Arc::new(RevokedTokens::default()));
+        let inspector = TokenInspector::new(Arc::clone(&authenticator), Arc::clone(&verifier), Arc::clone(&revoked));
         let app = Arc::new(Self {
-            authenticator,
+            authenticator: Arc::clone(&authenticator),
             keys,
             tokens,
             inspector,
-            revoker,
+            revoker: TokenRevoker::new(authenticator.clone(), verifier, revoked.clone(), store.clone()),
+            revoked,
             metrics,
             clock,
             config,

@@ -152,7 +152,7 @@ mod tests {
             json!({"time": "2023-11-14T22:13:20.042Z", "event": "token.issued", "outcome": "ok", "client": "c_1",
                    "scope": "a b", "jti": "j", "kid": "k", "source": "127.0.0.1"})
         );
-        assert_eq!(lines.iter().filter(|&&byte| byte == b'\n').count(), 1);
+        assert_eq!(lines.split(|&byte| byte == b'\n').count(), 2, "one line and its end");
     }
 
     #[test]

@@ -9,7 +9,9 @@ use hyper::body::Incoming;
 use super::form_post::{self, FormPost, Refusal, refuse};
 use super::reply::{self, Reply};
 use super::worker::{Peer, Worker};
-use crate::oauth::TokenReference;
+use crate::authenticator::Denial;
+use crate::introspection;
+use crate::oauth::{OAuthError, TokenReference};
 
 /// The media type of an answer that can be kept as evidence.
 const SIGNED: &str = "application/token-introspection+jwt";
@@ -24,15 +26,16 @@ pub async fn introspect(worker: &Worker, request: Request<Incoming>, peer: Peer)
 async fn look(worker: &Worker, post: &FormPost<'_>) -> Result<Reply, Refusal> {
     let basic = post.basic()?;
     let request = TokenReference::parse(post.form(), basic.as_ref())?;
-    let occasion = post.occasion(request.auth())?;
-    let inspector = &worker.app().inspector;
-    let answer = inspector.introspect(&request, occasion).await;
+    let (app, occasion) = (worker.app(), post.occasion(request.auth())?);
+    let answer = app.inspector.introspect(&request, occasion).await;
     let (caller, answer) = post.settle(request.auth(), answer)?;
     if wants_signature(post.headers()) {
-        let signed = inspector.sign(&answer, caller.client.id.as_str(), occasion.now).map_err(Refusal::Denied)?;
-        return Ok(reply::introspected(SIGNED, signed));
+        let keys = app.keys.load();
+        let key = keys.active(occasion.now).ok_or(Refusal::Denied(Denial::NoSigningKey))?;
+        let parties = (app.issuer.as_str(), caller.client.id.as_str());
+        return Ok(reply::introspected(SIGNED, introspection::sign(&answer, parties, occasion.now, key)));
     }
-    let plain = serde_json::to_vec(&answer).map_err(|_| crate::oauth::OAuthError::SERVER_ERROR)?;
+    let plain = serde_json::to_vec(&answer).map_err(|_| OAuthError::SERVER_ERROR)?;
     Ok(reply::introspected("application/json", plain))
 }
 

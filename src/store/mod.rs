@@ -1,10 +1,10 @@
 //! What survives a restart: clients, signing keys, the feed of their changes, and revocations.
 //!
-//! [`Store`] is the contract, `memory` and `sqlite` keep it, `cache` stands between the token path and any of
-//! them. Leaves the meaning of what is stored to `oauth` and `keys`.
+//! [`Store`] is the contract, `memory` and `sqlite` keep it, `cache` and `revoked` stand between requests and
+//! any of them. Leaves the meaning of what is stored to `oauth` and `keys`.
 //!
 //! # The contract
-//! Every backend passes the same suite (`tests/it/store_contract.rs`):
+//! Every backend passes the same suite (`tests/it/store_contract`):
 //! - **Nothing acknowledged is lost.** A write that returned `Ok` is there after a crash of the process or machine.
 //! - **Compare and set.** A write names the revision it was made from; if another one came first, it changes
 //!   nothing and returns [`StoreError::Conflict`]. Revision 0 means "must not exist yet".
@@ -18,6 +18,7 @@
 pub mod cache;
 pub mod memory;
 pub mod observed;
+pub mod revoked;
 pub mod sqlite;
 mod url;
 

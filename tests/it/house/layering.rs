@@ -32,7 +32,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store/sqlite"]),
     ("deadpool_redis", &["store/redis"]),
     ("redis", &["store/redis"]),
-    ("papaya", &["store/cache"]),
+    ("papaya", &["store/cache", "store/revoked"]),
     ("bytes", &["http"]),
     ("http", &["http"]),
     ("http_body_util", &["http"]),
@@ -58,12 +58,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("zeroize", &["oauth", "keys", "jwt", "config", "admin", "cli"]),
     ("base64", &["oauth", "keys", "jwt", "introspection", "cli"]),
     // What is stored, sent and printed.
-    ("serde", &["clock", "oauth", "keys", "jwt", "store", "introspection", "revocation", "http", "cli"]),
-    ("serde_json", &["jwt", "store", "introspection", "http", "cli"]),
+    ("serde", &["clock", "oauth", "audit", "keys", "jwt", "store", "introspection", "revocation", "http", "cli"]),
+    ("serde_json", &["audit", "jwt", "store", "introspection", "http", "cli"]),
     // Randomness comes in at the edge, like time; `admin` makes ids, secrets and keys.
     ("rand", &["admin", "http", "cli"]),
     // Swapped while requests read it: the signing keys.
-    ("arc_swap", &["issuer", "introspection", "revocation", "app"]),
+    ("arc_swap", &["jwt", "issuer", "app"]),
     ("tracing", &["audit", "store", "issuer", "introspection", "revocation", "app", "http", "cli"]),
     ("tokio", &["audit", "store", "app", "http", "cli"]),
 ];

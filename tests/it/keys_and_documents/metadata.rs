@@ -113,7 +113,6 @@ fn m03_m04_m05_m06_nothing_is_null_or_empty_or_named_without_being_there() {
         "tls_client_certificate_bound_access_tokens",
         "mtls_endpoint_aliases",
         "registration_endpoint",
-        "introspection_signing_alg_values_supported",
         "authorization_details_types_supported",
         "authorization_response_iss_parameter_supported",
         "code_challenge_methods_supported",

@@ -1,0 +1,159 @@
+//! The contract that every store keeps: each clause of the prose of `jeton::store` is a test, run on each backend.
+
+mod feed;
+mod reads;
+mod revocations;
+mod writes;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use jeton::clock::UnixTime;
+use jeton::jwt::TokenId;
+use jeton::keys::{KeyRecord, MasterKey, SigningKey};
+use jeton::metrics::Metrics;
+use jeton::oauth::{Audience, Client, ClientId, ClientSecret, Scope, SecretId};
+use jeton::store::memory::MemoryStore;
+use jeton::store::observed::ObservedStore;
+use jeton::store::{Change, Cursor, KeyRecords, OpenMode, Revocation, Store, StoreError, StoreUrl};
+use tempfile::TempDir;
+
+use feed::*;
+use reads::*;
+use revocations::*;
+use writes::*;
+
+/// A new store of one backend, and the way to a second handle on the same data.
+struct Fixture {
+    folder: TempDir,
+    store: Arc<dyn Store>,
+    url: StoreUrl,
+}
+
+impl Fixture {
+    fn memory() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, store: Arc::new(MemoryStore::default()), url: StoreUrl::Memory }
+    }
+
+    fn observed() -> Self {
+        let fixture = Self::memory();
+        let metrics = Metrics::new(1, "memory").unwrap();
+        let damaged = Arc::new(AtomicBool::new(false));
+        let store = Arc::new(ObservedStore::new(fixture.store, metrics.store().clone(), damaged));
+        Self { store, ..fixture }
+    }
+
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::Sqlite(folder.path().join("a.db"));
+        Self { store: url.open(OpenMode::CreateIfMissing).unwrap(), folder, url }
+    }
+
+    /// Another handle, as another process has it; a store in memory has only itself.
+    fn again(&self) -> Arc<dyn Store> {
+        if self.url == StoreUrl::Memory { Arc::clone(&self.store) } else { self.url.open(OpenMode::MustExist).unwrap() }
+    }
+}
+
+fn run(fixture: &Fixture, clause: impl AsyncFnOnce(&Fixture)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let within = async { tokio::time::timeout(Duration::from_secs(60), clause(fixture)).await };
+    runtime.block_on(within).expect("the store answers");
+}
+
+/// Every clause on every backend.
+macro_rules! contract {
+    ($($clause:ident)*) => {
+        contract! { @ memory $($clause)* }
+        contract! { @ observed $($clause)* }
+        contract! { @ sqlite $($clause)* }
+    };
+    (@ $backend:ident $($clause:ident)*) => {
+        mod $backend {
+            $(#[test]
+            fn $clause() {
+                super::run(&super::Fixture::$backend(), super::$clause);
+            })*
+        }
+    };
+}
+
+contract! {
+    a_client_is_found_as_it_was_written
+    a_write_names_the_revision_it_was_made_from
+    revision_zero_means_must_not_exist_yet
+    a_conflict_changes_nothing
+    a_removal_is_compared_too
+    the_same_write_twice_is_done_once
+    the_keys_are_compared_and_set
+    every_write_is_in_the_feed_in_order
+    the_feed_begins_at_its_end_and_misses_nothing
+    the_feed_is_complete_or_says_so
+    a_cursor_from_the_future_is_a_gap
+    reads_of_any_handle_see_what_was_acknowledged
+    ids_are_compared_byte_for_byte
+    a_list_has_every_client_once_in_byte_order
+    of_many_creators_one_wins
+    concurrent_writers_lose_no_update
+    a_write_whose_asker_left_is_whole_or_not_there
+    a_revocation_is_noted_once
+    revocations_are_read_in_order_by_any_handle
+    expired_revocations_go_a_few_at_a_time
+    a_report_counts_what_is_there
+    what_was_acknowledged_survives_reopening
+    a_backup_is_the_store_as_of_then
+}
+
+fn id(text: &str) -> ClientId {
+    ClientId::parse(text).unwrap()
+}
+
+/// A client with something in every field.
+fn client(name: &str) -> Client {
+    let hasher = MasterKey::from_random([1; 32]).secret_hasher();
+    let secret = |byte: u8, expires_at| ClientSecret {
+        id: SecretId::from_random([byte; 6]),
+        hash: hasher.hash(&format!("{name} {byte}")),
+        created_at: UnixTime::from_seconds(7),
+        expires_at,
+    };
+    Client {
+        id: id(name),
+        name: "Prüfung \u{1f511} \"quoted\"\n".into(),
+        enabled: false,
+        may_request_tokens: true,
+        scope: Scope::parse("read write").unwrap(),
+        default_scope: Some(Scope::parse("read").unwrap()),
+        audience: vec![Audience::parse("https://api.example.com").unwrap()],
+        serves: vec![Audience::parse("https://served.example.com").unwrap()],
+        tokens_revoked_at: Some(UnixTime::from_seconds(6)),
+        lifetime_seconds: Some(77),
+        secrets: vec![secret(1, None), secret(2, Some(UnixTime::from_seconds(u64::from(u32::MAX) + 1)))],
+        created_at: UnixTime::from_seconds(5),
+        revision: 0,
+    }
+}
+
+fn key(seed: u8) -> KeyRecord {
+    let at = UnixTime::from_seconds(u64::from(seed));
+    SigningKey::seal(&[seed; 32], &MasterKey::from_random([1; 32]), [seed; 12], (at, at)).unwrap()
+}
+
+fn key_records(revision: u64, seeds: &[u8]) -> KeyRecords {
+    let check = MasterKey::from_random([1; 32]).check();
+    KeyRecords { check, keys: seeds.iter().map(|seed| key(*seed)).collect(), revision }
+}
+
+fn revocation(number: u8, end: u64) -> Revocation {
+    Revocation { token: TokenId([number; 16]), expires_at: UnixTime::from_seconds(end) }
+}
+
+fn is_conflict<T>(result: Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Conflict))
+}
+
+async fn end_of_feed(store: &dyn Store) -> Cursor {
+    store.changes_since(None).await.unwrap().cursor
+}
