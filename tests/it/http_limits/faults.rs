@@ -99,12 +99,12 @@ fn t225_a_panic_gives_its_permit_back_and_leaves_the_limiter_usable() {
             async move {
                 if request.uri().path() == "/panic" {
                     let _permit = worker.admit(Instant::now());
-                    let keys = worker.app().tokens.keys().load();
+                    let keys = worker.app().keys.load();
                     worker.limiter().note_failure(peer.address.ip(), "someone", Instant::now());
                     tokio::task::yield_now().await;
                     assert!(keys.document().is_empty(), "the panic that this test is about");
                 }
-                jeton::http::routes::answer(&worker, request, peer).await
+                jeton::http::routes::answer(worker, request, peer).await
             }
         }
     })

@@ -92,6 +92,8 @@ pub fn new(id: &ClientId) -> Client {
         scope: Scope::parse("read").unwrap(),
         default_scope: None,
         audience: Vec::new(),
+        serves: Vec::new(),
+        tokens_revoked_at: None,
         lifetime_seconds: None,
         secrets: Vec::new(),
         created_at: UnixTime::from_seconds(0),
