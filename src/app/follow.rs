@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
+
 use super::{App, Survey};
 use crate::keys::{KeySet, MasterKey};
 use crate::store::{Change, Changes, Cursor, Store, StoreError};
@@ -31,7 +33,7 @@ pub struct Follower {
     key_revision: u64,
     cursor: Option<Cursor>,
     revocations: Cursor,
-    purge_at: Instant,
+    purge: Option<JoinHandle<()>>,
     last_answer: Instant,
     lost: bool,
     survey: Survey,
@@ -39,9 +41,20 @@ pub struct Follower {
 
 impl Follower {
     pub(super) fn new(app: Arc<App>, store: Arc<dyn Store>, master: MasterKey, key_revision: u64) -> Self {
-        let (revocations, purge_at, last_answer) = (Cursor::default(), Instant::now(), Instant::now());
+        let (revocations, last_answer) = (Cursor::default(), Instant::now());
         let survey = Survey::new(Arc::clone(&store));
-        Self { app, store, master, key_revision, cursor: None, revocations, purge_at, last_answer, lost: false, survey }
+        Self {
+            app,
+            store,
+            master,
+            key_revision,
+            cursor: None,
+            revocations,
+            purge: None,
+            last_answer,
+            lost: false,
+            survey,
+        }
     }
 
     /// Goes on with a look over the store that was begun before.
@@ -78,7 +91,7 @@ impl Follower {
         self.follow_revocations(changes.gap).await?;
         self.cursor = Some(changes.cursor);
         self.app.revoked.note_current(asked);
-        self.purge_revocations().await;
+        self.purge_revocations();
         Ok(())
     }
 
@@ -98,21 +111,24 @@ impl Follower {
         }
     }
 
-    /// Removes revocations of tokens that no clock takes for valid any more, a few at a time, so that no write and
-    /// no introspection waits for it.
-    async fn purge_revocations(&mut self) {
+    /// Removes revocations of tokens that no clock takes for valid any more: a few at a time, so that no other write
+    /// waits for it, and beside the follower, so that a slow disk does not keep it from the news.
+    fn purge_revocations(&mut self) {
         let before = self.app.clock.now().minus(self.app.config.keys.clock_skew);
         self.app.revoked.forget_expired(before, PURGE_AT_ONCE);
-        if self.purge_at > Instant::now() {
+        if self.purge.as_ref().is_some_and(|purge| !purge.is_finished()) {
             return;
         }
-        match self.store.purge_revocations(before, PURGE_AT_ONCE).await {
-            Ok(PURGE_AT_ONCE) => return,
-            Ok(_) => {}
-            // A store that can be read but not written still serves.
-            Err(error) => tracing::warn!(%error, "expired revocations could not be removed"),
-        }
-        self.purge_at = Instant::now() + PURGE_EVERY;
+        let store = Arc::clone(&self.store);
+        self.purge = Some(tokio::spawn(async move {
+            match store.purge_revocations(before, PURGE_AT_ONCE).await {
+                Ok(PURGE_AT_ONCE) => return,
+                Ok(_) => {}
+                // A store that can be read but not written still serves.
+                Err(error) => tracing::warn!(%error, "expired revocations could not be removed"),
+            }
+            tokio::time::sleep(PURGE_EVERY).await;
+        }));
     }
 
     fn forget_changed(&self, changes: &Changes) {

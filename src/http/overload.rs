@@ -2,8 +2,8 @@
 //!
 //! The wait cannot be read from the outside, so it is sampled: at most every [`PROBE_EVERY`], a task is put at
 //! the end of the worker's run queue, behind every connection that has something to do; the time until it runs
-//! is the time that a request waits now. Beyond [`SHED_ABOVE`] requests are refused with 503, which costs a
-//! fraction of a token, until the queue is short again.
+//! is the time that a request waits now. Beyond [`SHED_ABOVE`], a few times in a row, requests are refused with
+//! 503, which costs a fraction of a token, until the queue is short again.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -15,6 +15,8 @@ const PROBE_EVERY: Duration = Duration::from_millis(5);
 const SHED_ABOVE: Duration = Duration::from_millis(50);
 /// Having begun to refuse, go on until the wait is below this.
 const SERVE_BELOW: Duration = Duration::from_millis(25);
+/// How many samples in a row must be too long: one may be a pause of the whole machine, which is no queue.
+const SAMPLES: u32 = 3;
 
 /// The load of one worker.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub struct Overload {
     in_flight: Cell<usize>,
     probing: Cell<bool>,
     probed_at: Cell<Instant>,
+    long_waits: Cell<u32>,
     sheds: Cell<bool>,
 }
 
@@ -45,6 +48,7 @@ impl Overload {
             in_flight: Cell::new(0),
             probing: Cell::new(false),
             probed_at: Cell::new(Instant::now()),
+            long_waits: Cell::new(0),
             sheds: Cell::new(false),
         })
     }
@@ -75,7 +79,8 @@ impl Overload {
 
     fn note_wait(&self, waited: Duration) {
         let limit = if self.sheds.get() { SERVE_BELOW } else { SHED_ABOVE };
-        self.sheds.set(waited > limit);
+        self.long_waits.set(if waited > limit { self.long_waits.get().saturating_add(1) } else { 0 });
+        self.sheds.set(self.long_waits.get() >= SAMPLES);
     }
 }
 
@@ -86,8 +91,18 @@ mod tests {
     #[test]
     fn t226_sheds_above_the_bound_and_serves_again_well_below_it() {
         let load = Overload::new(10);
-        for (waited, sheds) in [(10, false), (49, false), (51, true), (40, true), (26, true), (24, false), (40, false)]
-        {
+        for (waited, sheds) in [
+            (10, false),
+            (300, false),
+            (49, false),
+            (51, false),
+            (60, false),
+            (70, true),
+            (40, true),
+            (26, true),
+            (24, false),
+            (40, false),
+        ] {
             load.note_wait(Duration::from_millis(waited));
             assert_eq!(load.sheds.get(), sheds, "after {waited} ms");
         }

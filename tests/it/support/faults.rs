@@ -78,7 +78,7 @@ impl Home {
         let admin = Admin::new(self.store(), master, Clock::System.now());
         let add = || async {
             let scope = Some(Scope::parse("read write").unwrap());
-            let change = ClientChange { name: Some("x".repeat(400)), scope, ..ClientChange::default() };
+            let change = ClientChange { name: Some("x".repeat(200)), scope, ..ClientChange::default() };
             let (client, secret) = admin.add_client(change).await.unwrap();
             Client {
                 id: client.id.to_string(),
