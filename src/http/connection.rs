@@ -85,6 +85,10 @@ pub async fn serve<S, H, F>(
             Order::Cut => return Poll::Ready(Ok(())),
             Order::Drain if !draining => {
                 draining = true;
+                // What has arrived counts as a request first, and is answered.
+                if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                    return Poll::Ready(ended);
+                }
                 connection.as_mut().graceful_shutdown();
             }
             Order::Drain | Order::Serve => {}

@@ -1,7 +1,7 @@
 //! Listeners and workers: one single-thread runtime per worker, each with a listener of its own on the same port.
 //!
-//! Leaves a connection's life to `connection`. Stopping has two steps: *drain* (everything that the kernel has
-//! accepted is answered, then connections end) and *cut* (they end now).
+//! Leaves a connection's life to `connection`. Stopping has two steps: *drain* (after a short notice, everything that
+//! the kernel has accepted is answered, then connections end) and *cut* (they end now).
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -30,6 +30,9 @@ use super::worker::Peer;
 const BACKLOG: i32 = 4096;
 /// How long an accept that failed for want of descriptors or memory waits before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a server that is about to stop goes on as before, while readiness says no and every reply that its
+/// connection ends: an idle HTTP/1 connection that is closed at once may meet a request on its way.
+const NOTICE: Duration = Duration::from_millis(250);
 /// How many connections beyond the cap are told so at a time; more are closed without a word.
 const MAX_REFUSALS: usize = 64;
 /// How long a refused connection may take to read why.
@@ -217,13 +220,8 @@ where
 
     async fn run(&self, listener: TcpListener, mut told: watch::Receiver<Phase>) {
         let sweeper = tokio::task::spawn_local(sweep(self.limits, Rc::clone(&self.now), Rc::clone(&self.connections)));
-        loop {
-            tokio::select! {
-                biased;
-                _ = told.wait_for(|phase| *phase != Phase::Serving) => break,
-                accepted = listener.accept() => self.take(accepted).await,
-            }
-        }
+        self.accept_until(&listener, told.wait_for(|phase| *phase != Phase::Serving)).await;
+        self.accept_until(&listener, tokio::time::timeout(NOTICE, told.wait_for(|phase| *phase == Phase::Cut))).await;
         self.take_backlog(listener);
         self.tell_all(Order::Drain);
         while !self.connections.borrow().is_empty() {
@@ -233,6 +231,17 @@ where
             }
         }
         sweeper.abort();
+    }
+
+    async fn accept_until(&self, listener: &TcpListener, end: impl Future) {
+        let mut end = std::pin::pin!(end);
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut end => return,
+                accepted = listener.accept() => self.take(accepted).await,
+            }
+        }
     }
 
     /// What the kernel has accepted already belongs to us: closing the listener would reset it.

@@ -297,7 +297,29 @@ impl Load {
     }
 }
 
+/// A process that ends with its test.
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
 impl Counts {
+    /// Every request was answered, and nearly all with a token: a machine that is busy with other tests may make
+    /// the server shed a few.
+    pub fn expect_served(&self, what: &str) {
+        assert_eq!(self.unanswered, 0, "{what}: {self:?}");
+        assert!(self.refused.iter().all(|status| *status == 503), "{what}: {self:?}");
+        assert!(self.issued > 10 && self.refused.len() * 4 <= self.issued, "{what}: {self:?}");
+    }
+
     pub fn note(&mut self, answer: Option<&Answer>, took: Duration) {
         match answer {
             Some(answer) if answer.status == 200 => self.issued += 1,
