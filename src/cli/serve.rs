@@ -161,3 +161,33 @@ impl Running {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RawConfig;
+
+    async fn running() -> Running {
+        let mut raw = RawConfig::default();
+        raw.read_toml("listen = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\"\n[serve]\nworkers = 1", "test").unwrap();
+        raw.set_flag("store.url", Some("memory:".to_owned()), "--store").unwrap();
+        start(Config::from_raw(&raw).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn p12_a_follower_that_panics_ends_the_process() {
+        let mut running = running().await;
+        running.follower = tokio::spawn(async { panic!("a bug") });
+        let ended = tokio::time::timeout(Duration::from_secs(10), running.until_stopped(Signals::new().unwrap())).await;
+        let error = ended.expect("it is noticed").unwrap_err();
+        assert!(error.to_string().contains("ended unexpectedly"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn p12_a_worker_that_is_gone_ends_the_process() {
+        let running = running().await;
+        running.ops.drain(Duration::ZERO).await;
+        let ended = tokio::time::timeout(Duration::from_secs(10), running.until_stopped(Signals::new().unwrap())).await;
+        assert!(ended.expect("it is noticed").is_err());
+    }
+}

@@ -148,6 +148,8 @@ fn p03_a_rolling_restart_fails_no_request() {
                         let answer = wire.try_answer(true);
                         counts.note(answer.as_ref(), Duration::ZERO);
                         if answer.is_none_or(|answer| answer.header("connection") == Some("close")) {
+                            // As a load balancer does, which has seen that it is not ready.
+                            at = 1 - at;
                             break;
                         }
                         std::thread::sleep(Duration::from_millis(1));
@@ -292,7 +294,7 @@ fn p08_h01_before_the_first_key_there_is_no_token_and_no_readiness() {
 
 fn faketime_library() -> String {
     // The wrapper knows where its library lies; ask it rather than guess.
-    let output = Command::new("faketime").args(["+1s", "sh", "-c", "echo $LD_PRELOAD"]).output().unwrap();
+    let output = Command::new("faketime").args(["-f", "+1s", "sh", "-c", "echo $LD_PRELOAD"]).output().unwrap();
     let path = String::from_utf8(output.stdout).unwrap().trim().to_owned();
     assert!(path.contains("libfaketime"), "the library of faketime is not found: {path}");
     path
@@ -315,8 +317,8 @@ fn p10_a_full_pipe_behind_the_log_blocks_no_request_and_no_end() {
     for _ in 0..count("JETON_TEST_LOG_LINES", 6000) {
         Wire::connect(&address).send(b"POST /oauth2/token HT");
     }
-    let counts = load.stop();
-    counts.expect_served("while nobody reads the log");
+    load.wait_for(50);
+    load.stop().expect_served("while nobody reads the log");
     let mut stuck = Wire::connect(&address);
     stuck.send(b"POST /oauth2/token HTTP/1.1\r\n");
     std::thread::sleep(Duration::from_millis(50));
@@ -327,7 +329,7 @@ fn p10_a_full_pipe_behind_the_log_blocks_no_request_and_no_end() {
     assert!(matches!(status.code(), Some(0 | 1)), "{status}");
     let mut log = Vec::new();
     process.0.stderr.take().unwrap().read_to_end(&mut log).unwrap();
-    assert!(log.len() >= 64 * 1024, "the pipe was full: {}", log.len());
+    assert!((32 * 1024..128 * 1024).contains(&log.len()), "the pipe was full, and no more came: {}", log.len());
 }
 
 /// P-10: the reader of standard error is gone: no signal, no error, no pause.
@@ -355,8 +357,8 @@ fn p10_a_closed_pipe_behind_the_log_kills_nobody() {
     for _ in 0..200 {
         Wire::connect(&address).send(b"POST /oauth2/token HT");
     }
-    let counts = load.stop();
-    counts.expect_served("without a log");
+    load.wait_for(50);
+    load.stop().expect_served("without a log");
     assert!(process.0.try_wait().unwrap().is_none());
     assert!(Command::new("kill").arg(process.0.id().to_string()).status().unwrap().success());
     assert_eq!(end_of(&mut process.0).code(), Some(0));

@@ -131,8 +131,8 @@ fn s16_a_truncated_database_is_an_error_and_not_a_signal() {
     overwrite(&server, &whole);
     let stranger = &strangers[299];
     wait_until_recovered(&server, stranger, "whole again");
-    let counts = load.stop();
-    counts.expect_served("a known client");
+    load.wait_for(50);
+    load.stop().expect_served("a known client");
 }
 
 /// H-01: once the store was gone for longer than the grace, nobody gets a token; then everybody does again.
@@ -204,8 +204,8 @@ fn s15_a_full_log_disk_stops_nothing_and_lost_lines_are_counted() {
     let break_off = || crate::support::Wire::connect(&address).send(b"POST /oauth2/token HT");
     let load = Load::start(&address, &client, 2);
     (0..200).for_each(|_| break_off());
-    let counts = load.stop();
-    counts.expect_served("while lines are lost");
+    load.wait_for(50);
+    load.stop().expect_served("while lines are lost");
     fs::remove_file(&filler).unwrap();
     wait_for("lost lines are said", || {
         break_off();

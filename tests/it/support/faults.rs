@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -245,6 +245,7 @@ pub fn say(line: &str) {
 /// Requests for tokens by several connections, until it is stopped.
 pub struct Load {
     stop: Arc<AtomicBool>,
+    answers: Arc<AtomicUsize>,
     threads: Vec<JoinHandle<Counts>>,
 }
 
@@ -262,9 +263,10 @@ pub struct Counts {
 impl Load {
     /// Connections that are opened anew when the server says that it closes them.
     pub fn start(address: &str, client: &Client, connections: usize) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let run = || {
-            let (stop, address, basic) = (Arc::clone(&stop), address.to_owned(), client.basic());
+            let (stop, answers) = (Arc::clone(&stop), Arc::clone(&answers));
+            let (address, basic) = (address.to_owned(), client.basic());
             std::thread::spawn(move || {
                 let mut counts = Counts::default();
                 let mut wire = Wire::connect(&address);
@@ -273,6 +275,7 @@ impl Load {
                     wire.post("/oauth2/token", &[("Authorization", &basic)], GRANT);
                     let answer = wire.try_answer(true);
                     counts.note(answer.as_ref(), started.elapsed());
+                    answers.fetch_add(1, Ordering::Relaxed);
                     if answer.is_none_or(|answer| answer.header("connection") == Some("close")) {
                         wire = Wire::connect(&address);
                     }
@@ -280,7 +283,14 @@ impl Load {
                 counts
             })
         };
-        Self { threads: (0..connections).map(|_| run()).collect(), stop }
+        Self { threads: (0..connections).map(|_| run()).collect(), stop, answers }
+    }
+
+    /// Until this many more answers have come.
+    pub fn wait_for(&self, answers: usize) {
+        let before = self.answers.load(Ordering::Relaxed);
+        let more = || (self.answers.load(Ordering::Relaxed) >= before + answers).then_some(());
+        super::wait_for("answers under load", more);
     }
 
     pub fn stop(self) -> Counts {
