@@ -9,9 +9,18 @@ const SHORT: &str = "[serve]\nworkers = 2\nhead_deadline = \"1s\"\nbody_deadline
                      idle_deadline = \"2s\"\n";
 
 fn server() -> (Server, Client) {
+    serve(SHORT)
+}
+
+fn serve(config: &str) -> (Server, Client) {
     let home = Home::new();
     let client = home.usual_client();
-    (home.serve(SHORT), client)
+    (home.serve(config), client)
+}
+
+/// Where the idle deadline cannot stand in for the one that is meant.
+fn patient_server() -> (Server, Client) {
+    serve(&SHORT.replace("\"2s\"", "\"10m\""))
 }
 
 fn head(client: &Client, length: usize) -> String {
@@ -41,10 +50,8 @@ fn t016_a_body_shorter_than_said_is_not_processed() {
 
 #[test]
 fn t015_t016_the_bounds_of_a_body_hold_in_http_2() {
-    let home = Home::new();
-    let client = home.usual_client();
     // Less than the window of a stream, so that the bound is met before flow control stops the sender.
-    let server = home.serve(&format!("{SHORT}max_body = 32768\n"));
+    let (server, client) = serve(&format!("{SHORT}max_body = 32768\n"));
     let basic = client.basic();
     let mut h2 = H2::connect(&server.address);
     let (slow, said, sent) = (h2.open(), h2.open(), h2.open());
@@ -133,8 +140,29 @@ fn t019_slow_connections_are_ended_and_the_others_served() {
 }
 
 #[test]
+fn t019_a_head_has_a_deadline_of_its_own() {
+    let (server, client) = patient_server();
+    let mut slow: Vec<(Slow, Wire)> =
+        [Slow::Head, Slow::NextHead, Slow::Silence].map(|way| (way, begin(&server, &client, way))).into();
+    for preface in ["PRI", "PRI * HTTP/2.0\r\n\r\nSM\r\n", "PRIOR /"] {
+        let mut wire = server.wire();
+        wire.send(preface.as_bytes());
+        slow.push((Slow::Silence, wire));
+    }
+    wait_for("all slow heads are given up", || {
+        for (way, wire) in &mut slow {
+            trickle(wire, *way);
+        }
+        (server.metric("jeton_connections") < 0.5).then_some(())
+    });
+    for (way, wire) in &mut slow {
+        assert_eq!(wire.rest(), b"", "{way:?}");
+    }
+}
+
+#[test]
 fn t019_p16_a_client_that_does_not_read_is_cut_off_in_bounded_memory() {
-    let (server, client) = server();
+    let (server, client) = patient_server();
     let mut bystander = super::Bystander::new(&server, &client);
     let burst = "GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(500);
     let mut wires: Vec<Wire> = (0..4).map(|_| server.wire()).collect();
@@ -148,15 +176,12 @@ fn t019_p16_a_client_that_does_not_read_is_cut_off_in_bounded_memory() {
             });
         }
     });
-    bystander.old = server.wire();
     bystander.check("clients that do not read");
 }
 
 #[test]
 fn t019_whoever_makes_progress_within_the_deadlines_is_not_ended() {
-    let home = Home::new();
-    let client = home.usual_client();
-    let server = home.serve(&SHORT.replace("\"1s\"", "\"3s\"").replace("\"2s\"", "\"3s\""));
+    let (server, client) = serve(&SHORT.replace("\"1s\"", "\"3s\"").replace("\"2s\"", "\"3s\""));
     let mut wire = server.wire();
     // The pauses are the client's own pace: more in all than any single deadline, far less each.
     for _ in 0..5 {
