@@ -25,7 +25,7 @@ use support::{GRANT, NOW, Service, basic, request};
 /// Samples of each kind; the rule asks for 20,000 in all.
 const SAMPLES: usize = 20_000;
 /// Connections at a time: nearly all of a refusal is waiting.
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: usize = 4;
 /// Shorter than any refusal may take, less what the clocks of two threads may differ by.
 const FLOOR: Duration = Duration::from_micros(1_900);
 
