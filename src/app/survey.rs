@@ -47,20 +47,16 @@ impl Survey {
 
     /// The result of the look under way once it has ended; begins another one when there `is_doubt`.
     pub(super) async fn poll(&mut self, is_doubt: bool) -> Option<Result<(), StoreError>> {
-        match self.running.take_if(|running| running.is_finished()) {
-            Some(ended) => {
-                self.ended_at = Some(Instant::now());
-                let report = ended.await.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())));
-                Some(report.and_then(verdict))
-            }
-            None => {
-                let is_due = self.ended_at.is_none_or(|ended_at| ended_at.elapsed() >= REPEAT_AFTER);
-                if is_doubt && is_due && self.running.is_none() {
-                    self.start();
-                }
-                None
-            }
+        if let Some(ended) = self.running.take_if(|running| running.is_finished()) {
+            self.ended_at = Some(Instant::now());
+            let report = ended.await.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())));
+            return Some(report.and_then(verdict));
         }
+        let is_due = self.ended_at.is_none_or(|ended_at| ended_at.elapsed() >= REPEAT_AFTER);
+        if is_doubt && is_due && self.running.is_none() {
+            self.start();
+        }
+        None
     }
 
     fn start(&mut self) {

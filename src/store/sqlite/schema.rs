@@ -99,7 +99,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
             "is missing, but its -wal file is there: restore both, or remove both to begin anew",
         ));
     }
-    put_whole(path, |fresh| fill(fresh)).or_else(|error| match error {
+    put_whole(path, fill).or_else(|error| match error {
         PutError::Exists => Ok(()),
         PutError::Io(error) => Err(unusable(path, &format!("cannot be made: {error}"))),
         PutError::Store(error) => Err(error),
@@ -119,15 +119,15 @@ enum PutError {
     Store(StoreError),
 }
 
-/// Lets `fill` write a file under another name and gives it its own once it is whole and on the disk, so that
+/// Lets `write` make a file under another name and gives it its own once it is whole and on the disk, so that
 /// neither a crash nor another process ever leaves or sees half of one.
-fn put_whole(path: &Path, fill: impl FnOnce(&Path) -> Result<(), StoreError>) -> Result<(), PutError> {
+fn put_whole(path: &Path, write: impl FnOnce(&Path) -> Result<(), StoreError>) -> Result<(), PutError> {
     let fresh = beside(path, &format!(".new-{}", std::process::id()));
     // A leftover of a crash is half a file at most.
     drop(fs::remove_file(&fresh));
-    let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh);
-    let file = open.map_err(PutError::Io)?;
-    let put = fill(&fresh).map_err(PutError::Store).and_then(|()| {
+    let mut private = OpenOptions::new();
+    let file = private.write(true).create_new(true).mode(0o600).open(&fresh).map_err(PutError::Io)?;
+    let put = write(&fresh).map_err(PutError::Store).and_then(|()| {
         file.sync_all().map_err(PutError::Io)?;
         fs::hard_link(&fresh, path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => PutError::Exists,
