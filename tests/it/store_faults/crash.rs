@@ -44,7 +44,10 @@ fn s01_s13_whatever_was_acknowledged_survives_a_kill() {
     acknowledged.check(&*home.store());
     starts.sort();
     let (median, slowest) = (starts[kills / 2], starts[kills - 1]);
-    eprintln!("S-01: {kills} kills, {} acknowledged, start {median:?} (slowest {slowest:?})", acknowledged.1);
+    crate::support::faults::say(&format!(
+        "S-01: {kills} kills, {} acknowledged, start {median:?} (slowest {slowest:?})",
+        acknowledged.1
+    ));
     assert!(acknowledged.1 > kills * 10);
     assert!(median < Duration::from_secs(1) && slowest < Duration::from_secs(5), "{starts:?}");
 }

@@ -280,7 +280,7 @@ fn s10_on_a_read_only_disk_a_start_is_refused_and_a_running_server_goes_on() {
     let home = Home::within(disk.path());
     let client = home.usual_client();
     disk.remount("ro");
-    let refusal = home.refused_start(|_| {});
+    let refusal = home.refused_start(|command| command);
     assert!(matches!(refusal.status.code(), Some(1 | 78)), "{refusal:?}");
     assert_eq!(refusal.said.lines().count(), 1, "{refusal:?}");
     disk.remount("rw");

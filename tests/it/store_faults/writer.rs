@@ -45,7 +45,7 @@ async fn write(store: Arc<dyn Store>, prefix: String) {
         while step < 6 {
             let began = Instant::now();
             client.lifetime_seconds = Some(step);
-            client.enabled = step % 2 == 0;
+            client.enabled = step.is_multiple_of(2);
             let is_removal = step == 5 && n % 2 == 0;
             let written = if is_removal {
                 store.remove_client(&id, client.revision).await.map(|()| 0)
@@ -124,7 +124,7 @@ impl Acknowledged {
                     None if revision == 0 => {}
                     Some(found) if revision > 0 && found.revision == revision => {
                         assert_eq!(found.lifetime_seconds, Some(step), "{id}");
-                        assert_eq!(found.enabled, step % 2 == 0, "{id}");
+                        assert_eq!(found.enabled, step.is_multiple_of(2), "{id}");
                     }
                     Some(found) if revision > 0 && found.revision == revision + 1 => {
                         assert_eq!(found.lifetime_seconds, Some(step + 1), "{id}");

@@ -96,7 +96,7 @@ impl Home {
     }
 
     /// A start that must be refused: what it said, and how it ended.
-    pub fn refused_start(&self, alter: impl FnOnce(&mut Command)) -> Refusal {
+    pub fn refused_start(&self, alter: impl FnOnce(&mut Command) -> &mut Command) -> Refusal {
         let mut command = super::jeton();
         command.args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--store", &self.url()]);
         alter(&mut command);
