@@ -71,7 +71,7 @@ pub async fn answer(worker: Rc<Worker>, request: Request<Incoming>, peer: Peer) 
         return reply::closing(reply::refused(&error));
     }
     let endpoint = worker.routes().find(request.uri().path());
-    let drains = worker.drains() && request.version() < Version::HTTP_2;
+    let can_close = request.version() < Version::HTTP_2;
     let reply = match endpoint {
         Endpoint::Token | Endpoint::Introspect | Endpoint::Revoke if request.method() != Method::POST => {
             reply::method_not_allowed("POST")
@@ -84,7 +84,8 @@ pub async fn answer(worker: Rc<Worker>, request: Request<Incoming>, peer: Peer) 
         Endpoint::Other => reply::not_found(),
     };
     worker.shard().count_http(endpoint, reply.status().as_u16());
-    if drains { reply::closing(reply) } else { reply }
+    // Asked last: the drain may have begun while the body was on its way.
+    if can_close && worker.drains() { reply::closing(reply) } else { reply }
 }
 
 fn document(worker: &Worker, endpoint: Endpoint, request: &Request<Incoming>) -> Reply {
