@@ -9,6 +9,7 @@ use crate::support::{GENEROUS, GRANT, Home, Server, count, jeton, need, wait_for
 
 /// S-01 and S-13: two writers and a server on one file, all killed at a random moment, again and again.
 #[test]
+#[expect(clippy::print_stderr, reason = "the figures of a long run, for whoever asks with --nocapture")]
 fn s01_s13_whatever_was_acknowledged_survives_a_kill() {
     let mut home = Home::new();
     let client = home.usual_client();
@@ -44,10 +45,7 @@ fn s01_s13_whatever_was_acknowledged_survives_a_kill() {
     acknowledged.check(&*home.store());
     starts.sort();
     let (median, slowest) = (starts[kills / 2], starts[kills - 1]);
-    crate::support::faults::say(&format!(
-        "S-01: {kills} kills, {} acknowledged, start {median:?} (slowest {slowest:?})",
-        acknowledged.1
-    ));
+    eprintln!("S-01: {kills} kills, {} acknowledged, start {median:?} (slowest {slowest:?})", acknowledged.1);
     assert!(acknowledged.1 > kills * 10);
     assert!(median < Duration::from_secs(1) && slowest < Duration::from_secs(5), "{starts:?}");
 }
