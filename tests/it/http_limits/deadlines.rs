@@ -176,6 +176,7 @@ fn t019_p16_a_client_that_does_not_read_is_cut_off_in_bounded_memory() {
             });
         }
     });
+    assert!(begun.elapsed() < Duration::from_secs(15), "cut off by nobody but this test");
     bystander.check("clients that do not read");
 }
 
