@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::audit::{Event, Journal, Kind};
 use crate::clock::UnixTime;
 use crate::keys::set::plan_rotation;
 use crate::keys::{KeyError, KeyRecord, Lead, MasterKey, SigningKey};
@@ -38,6 +39,8 @@ pub enum AdminError {
     WrongMasterKey,
     /// The store failed.
     Store(StoreError),
+    /// It was done, but could not be written down.
+    Journal(std::io::Error),
 }
 
 impl fmt::Display for AdminError {
@@ -54,6 +57,7 @@ impl fmt::Display for AdminError {
                 f.write_str("the master key is not the one that this store was made with: name the right file")
             }
             Self::Store(error) => error.fmt(f),
+            Self::Journal(error) => write!(f, "it was done, but the audit log could not be written: {error}"),
         }
     }
 }
@@ -121,6 +125,7 @@ pub struct Admin {
     store: Arc<dyn Store>,
     master: MasterKey,
     now: UnixTime,
+    journal: Option<Journal>,
 }
 
 /// A store whose master key was checked, with its keys; a new one is initialised with its first key, which is
@@ -152,7 +157,25 @@ impl Admin {
     /// Works on an unlocked store.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, master: MasterKey, now: UnixTime) -> Self {
-        Self { store, master, now }
+        Self { store, master, now, journal: None }
+    }
+
+    /// Writes down in `journal` whatever it does.
+    #[must_use]
+    pub fn with_journal(self, journal: Journal) -> Self {
+        Self { journal: Some(journal), ..self }
+    }
+
+    fn note(&self, event: &Event<'_>) -> Result<(), AdminError> {
+        self.journal.as_ref().map_or(Ok(()), |journal| journal.record(event)).map_err(AdminError::Journal)
+    }
+
+    fn note_client(&self, kind: Kind, id: &ClientId) -> Result<(), AdminError> {
+        self.note(&Event { client: Some(id.as_str()), ..Event::new(kind, "ok") })
+    }
+
+    fn note_secret(&self, kind: Kind, id: &ClientId, secret: &str) -> Result<(), AdminError> {
+        self.note(&Event { client: Some(id.as_str()), secret_id: Some(secret), ..Event::new(kind, "ok") })
     }
 
     /// Registers a client with its first secret.
@@ -178,6 +201,8 @@ impl Admin {
         apply(&change, &mut client)?;
         let secret = self.push_secret(&mut client, None)?;
         client.revision = self.store.put_client(client.clone()).await?;
+        self.note_client(Kind::ClientAdded, &client.id)?;
+        self.note_secret(Kind::SecretAdded, &client.id, secret.id.as_str())?;
         Ok((client, secret))
     }
 
@@ -186,7 +211,9 @@ impl Admin {
     /// # Errors
     /// When there is no such client, the change does not fit together or the store fails.
     pub async fn set_client(&self, id: &ClientId, change: &ClientChange) -> Result<Client, AdminError> {
-        self.update(id, |client| apply(change, client)).await.map(|(client, ())| client)
+        let (client, ()) = self.update(id, |client| apply(change, client)).await?;
+        self.note_client(Kind::ClientChanged, id)?;
+        Ok(client)
     }
 
     /// Lets a client authenticate, or not.
@@ -198,7 +225,9 @@ impl Admin {
             client.enabled = enabled;
             Ok(())
         };
-        self.update(id, set).await.map(|(client, ())| client)
+        let (client, ()) = self.update(id, set).await?;
+        self.note_client(if enabled { Kind::ClientEnabled } else { Kind::ClientDisabled }, id)?;
+        Ok(client)
     }
 
     /// Revokes every token that the client holds, also those of this very second; those that it gets in what is left
@@ -212,7 +241,9 @@ impl Admin {
             client.tokens_revoked_at = client.tokens_revoked_at.max(Some(now));
             Ok(())
         };
-        self.update(id, revoke).await.map(|(client, ())| client)
+        let (client, ()) = self.update(id, revoke).await?;
+        self.note_client(Kind::ClientTokensRevoked, id)?;
+        Ok(client)
     }
 
     /// Removes a client for good.
@@ -224,7 +255,10 @@ impl Admin {
             let client = self.find_client(id).await?;
             match self.store.remove_client(id, client.revision).await {
                 Err(StoreError::Conflict) => {}
-                outcome => return Ok(outcome?),
+                outcome => {
+                    outcome?;
+                    return self.note_client(Kind::ClientRemoved, id);
+                }
             }
         }
         Err(StoreError::Conflict.into())
@@ -247,7 +281,9 @@ impl Admin {
         id: &ClientId,
         lifetime: Option<Duration>,
     ) -> Result<(Client, NewSecret), AdminError> {
-        self.update(id, |client| self.push_secret(client, lifetime)).await
+        let (client, secret) = self.update(id, |client| self.push_secret(client, lifetime)).await?;
+        self.note_secret(Kind::SecretAdded, id, secret.id.as_str())?;
+        Ok((client, secret))
     }
 
     /// Takes a secret away from a client.
@@ -260,7 +296,9 @@ impl Admin {
             client.secrets.retain(|held| held.id.as_str() != secret);
             if client.secrets.len() == before { Err(AdminError::UnknownSecret) } else { Ok(()) }
         };
-        self.update(id, remove).await.map(|(client, ())| client)
+        let (client, ()) = self.update(id, remove).await?;
+        self.note_secret(Kind::SecretRemoved, id, secret)?;
+        Ok(client)
     }
 
     /// Publishes a new signing key, to sign once every verifier knows it.
@@ -270,9 +308,11 @@ impl Admin {
     pub async fn rotate_keys(&self, lead: Lead) -> Result<Vec<KeyRecord>, AdminError> {
         let records = unlock(&*self.store, &self.master, self.now).await?;
         let successor = fresh_key(&self.master, self.now)?;
+        let kid = successor.kid.clone();
         let keys = plan_rotation(&records.keys, successor, lead, self.now)?;
         // A conflict is another rotation: the next one has to wait for it, so nothing is repeated here.
         self.store.put_keys(KeyRecords { keys: keys.clone(), ..records }).await?;
+        self.note(&Event { kid: Some(kid.as_str()), ..Event::new(Kind::KeyPublished, "ok") })?;
         Ok(keys)
     }
 

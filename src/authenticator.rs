@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::Trail;
 use crate::clock::UnixTime;
 use crate::metrics::{CacheResult, Shard};
 use crate::oauth::{Client, ClientAuth, ErrorCode, OAuthError, Presented, SecretHasher};
@@ -57,6 +58,8 @@ pub struct Occasion<'a> {
     pub may_ask_store: bool,
     /// Where the worker counts.
     pub shard: &'a Shard,
+    /// Where it writes down what happened.
+    pub trail: Trail<'a>,
 }
 
 /// The clients and how they prove who they are.

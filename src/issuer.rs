@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use crate::audit::{Event, Kind};
 use crate::authenticator::{Authenticator, Denial, Occasion};
 use crate::jwt::{self, ClaimPrefix, Stamp, TokenId, Unsigned};
 use crate::keys::{KeySet, SigningKey};
@@ -109,7 +110,19 @@ impl TokenIssuer {
         let mut response = TokenResponse::begin(jwt::sign::max_token_bytes(claims, moment.key), scope.len());
         let token = jwt::push_unsigned(claims, &stamp, moment.key, response.body_mut());
         response.finish(lifetime.as_secs(), scope);
-        tracing::debug!(client = %grant.client.id, scope, kid = %moment.key.kid(), jti = %token_id, "token issued");
+        note_issued(grant, &stamp, moment);
         Draft { response, token }
+    }
+}
+
+/// What the log and the audit log say of a token: its names, never itself.
+fn note_issued(grant: &Grant<'_>, stamp: &Stamp, moment: &Moment<'_>) {
+    let (client, scope, kid) = (grant.client.id.as_str(), grant.scope().as_str(), moment.key.kid().as_str());
+    tracing::debug!(client, scope, kid, jti = %stamp.id, "token issued");
+    let trail = moment.occasion.trail;
+    if trail.wants(Kind::TokenIssued) {
+        let jti = stamp.id.to_string();
+        let names = Event { client: Some(client), scope: Some(scope), ..Event::new(Kind::TokenIssued, "ok") };
+        trail.record(&Event { jti: Some(&jti), kid: Some(kid), ..names });
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::{Event, Kind};
 use crate::authenticator::{Authenticator, Denial, Occasion};
 use crate::jwt::TokenVerifier;
 use crate::oauth::{ErrorCode, OAuthError, TokenReference};
@@ -45,6 +46,9 @@ impl TokenRevoker {
         let revocation = Revocation { token: token.id, expires_at: token.claims.exp };
         self.store.put_revocation(revocation).await.map_err(|error| Denial::Store(Arc::new(error)))?;
         self.revoked.insert(&[revocation]);
+        let (client, actor) = (token.claims.client_id.as_str(), format!("client:{}", caller.client.id));
+        let event = Event { actor: Some(&actor), client: Some(client), ..Event::new(Kind::TokenRevoked, "ok") };
+        occasion.trail.record(&Event { jti: Some(&token.claims.jti), ..event });
         Ok(())
     }
 }

@@ -6,14 +6,16 @@
 mod follow;
 mod survey;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 
+use crate::audit::{Audit, Sink};
 use crate::authenticator::Authenticator;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{AuditOutput, AuditSettings, Config};
 use crate::introspection::TokenInspector;
 use crate::issuer::{Lifetimes, TokenIssuer};
 use crate::jwt::TokenVerifier;
@@ -56,6 +58,8 @@ pub struct App {
     pub revoked: Arc<RevokedTokens>,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is written down of it.
+    pub audit: Audit,
     /// Wall-clock time.
     pub clock: Clock,
     /// What the process was told.
@@ -91,6 +95,7 @@ impl App {
         let audience = config.token.default_audience.clone().map_or_else(|| Audience::parse(issuer.as_str()), Ok);
         let defaults = ClaimDefaults { audience: audience.map_err(|_| AppError::Audience)?, issuer: issuer.clone() };
         let metrics = Metrics::new(config.serve.workers(), store.backend())?;
+        let audit = start_audit(&config)?;
         let readiness = Readiness::default();
         let store: Arc<dyn Store> =
             Arc::new(ObservedStore::new(store, metrics.store().clone(), Arc::clone(&readiness.store_damaged)));
@@ -110,6 +115,7 @@ impl App {
             revoker: TokenRevoker::new(authenticator.clone(), verifier, revoked.clone(), store.clone()),
             revoked,
             metrics,
+            audit,
             clock,
             config,
             issuer,
@@ -138,9 +144,21 @@ impl App {
     }
 }
 
+fn start_audit(config: &Config) -> Result<Audit, AppError> {
+    let AuditSettings { output, policy, rotation } = &config.audit;
+    let sink = match output {
+        AuditOutput::Off => return Ok(Audit::off()),
+        AuditOutput::Stdout => Ok(Sink::stdout()),
+        AuditOutput::File(path) => Sink::file(path, *rotation),
+    };
+    sink.and_then(|sink| Audit::start(sink, *policy, config.serve.workers())).map_err(AppError::Audit)
+}
+
 /// Why the service cannot be built.
 #[derive(Debug)]
 pub enum AppError {
+    /// The audit log cannot be written.
+    Audit(io::Error),
     /// A signing key cannot be used.
     Key(KeyError),
     /// A metric is declared badly.
@@ -165,6 +183,7 @@ impl std::fmt::Display for AppError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Key(error) => error.fmt(f),
+            Self::Audit(error) => write!(f, "audit.output cannot be written: {error}"),
             Self::Metrics(error) => write!(f, "the metrics cannot be set up: {error}"),
             Self::Audience => {
                 f.write_str("the issuer is too long to be a default audience: set token.default_audience")

@@ -27,9 +27,15 @@ pub enum Kind {
     /// A client was registered.
     #[serde(rename = "client.added")]
     ClientAdded,
-    /// A client was changed, enabled or disabled.
+    /// A client was changed.
     #[serde(rename = "client.changed")]
     ClientChanged,
+    /// A client may authenticate again.
+    #[serde(rename = "client.enabled")]
+    ClientEnabled,
+    /// A client may no longer authenticate.
+    #[serde(rename = "client.disabled")]
+    ClientDisabled,
     /// A client was removed.
     #[serde(rename = "client.removed")]
     ClientRemoved,
@@ -45,9 +51,6 @@ pub enum Kind {
     /// A signing key was published.
     #[serde(rename = "key.published")]
     KeyPublished,
-    /// A signing key was removed.
-    #[serde(rename = "key.removed")]
-    KeyRemoved,
 }
 
 /// One event; what does not apply is left out of its line.

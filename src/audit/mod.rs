@@ -7,14 +7,17 @@
 //! is a line; memory is bounded, and what does not fit is either counted and dropped or held back, by choice.
 
 mod event;
+mod journal;
 mod sink;
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 pub use event::{Event, Kind, claimed_id};
+pub use journal::Journal;
 pub use sink::{Rotation, Sink};
 
 /// How often the buffers are emptied.
@@ -101,12 +104,26 @@ impl Audit {
         Ok(Self { policy, buffers, ending, thread: Mutex::new(Some(thread)) })
     }
 
+    /// A log that writes nothing down.
+    #[must_use]
+    pub fn off() -> Self {
+        let policy = Policy { when_full: WhenFull::Drop, tokens: TokenSample::None };
+        Self { policy, buffers: Arc::from([]), ending: Arc::default(), thread: Mutex::default() }
+    }
+
+    /// The log as one request of `worker` that came from `source` sees it.
+    #[must_use]
+    pub const fn trail(&self, worker: usize, source: IpAddr) -> Trail<'_> {
+        Trail { audit: self, worker, source }
+    }
+
+    fn buffer(&self, worker: usize) -> Option<&Buffer> {
+        self.buffers.get(worker).or_else(|| self.buffers.last())
+    }
+
     /// Writes an event down from `worker`; a full buffer drops and counts it.
     pub fn record(&self, worker: usize, event: &Event<'_>) {
-        let Some(buffer) = self.buffers.get(worker).or_else(|| self.buffers.last()) else { return };
-        if event.kind == Kind::TokenIssued && !self.samples(buffer) {
-            return;
-        }
+        let Some(buffer) = self.buffer(worker) else { return };
         let mut lines = buffer.lines();
         if lines.len() >= BUFFER_BYTES {
             buffer.dropped.fetch_add(1, Ordering::Relaxed);
@@ -120,7 +137,7 @@ impl Audit {
     /// # Errors
     /// [`Full`] when none came in time: whatever causes the event is then not to be done.
     pub async fn room(&self, worker: usize) -> Result<(), Full> {
-        let Some(buffer) = self.buffers.get(worker).or_else(|| self.buffers.last()) else { return Ok(()) };
+        let Some(buffer) = self.buffer(worker) else { return Ok(()) };
         if self.policy.when_full == WhenFull::Drop || buffer.has_room() {
             return Ok(());
         }
@@ -151,7 +168,8 @@ impl Audit {
         }
     }
 
-    fn samples(&self, buffer: &Buffer) -> bool {
+    fn samples(&self, worker: usize) -> bool {
+        let Some(buffer) = self.buffer(worker) else { return false };
         match self.policy.tokens {
             TokenSample::None => false,
             TokenSample::OneIn(share) => {
@@ -161,6 +179,41 @@ impl Audit {
                 issued.is_multiple_of(u64::from(share.max(1)))
             }
         }
+    }
+}
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The log as one request sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Trail<'a> {
+    audit: &'a Audit,
+    worker: usize,
+    source: IpAddr,
+}
+
+impl Trail<'_> {
+    /// True when the event would be written down, so that it is worth putting together. Counts for the sample.
+    #[must_use]
+    pub fn wants(&self, kind: Kind) -> bool {
+        !self.audit.buffers.is_empty() && (kind != Kind::TokenIssued || self.audit.samples(self.worker))
+    }
+
+    /// Writes an event down, with where the request came from.
+    pub fn record(&self, event: &Event<'_>) {
+        self.audit.record(self.worker, &Event { source: Some(self.source), ..event.clone() });
+    }
+
+    /// As [`Audit::room`].
+    ///
+    /// # Errors
+    /// As [`Audit::room`].
+    pub async fn room(&self) -> Result<(), Full> {
+        self.audit.room(self.worker).await
     }
 }
 
@@ -232,9 +285,13 @@ mod tests {
     fn tokens_are_sampled_and_nothing_else_is() {
         let folder = tempfile::tempdir().unwrap();
         let (audit, path) = log(&folder, policy(WhenFull::Drop, TokenSample::OneIn(10)));
+        let trail = audit.trail(0, [127, 0, 0, 1].into());
         for _ in 0..30 {
-            audit.record(0, &Event::new(Kind::TokenIssued, "ok"));
-            audit.record(0, &Event::new(Kind::TokenRefused, "invalid_client"));
+            for event in [Event::new(Kind::TokenIssued, "ok"), Event::new(Kind::TokenRefused, "invalid_client")] {
+                if trail.wants(event.kind) {
+                    trail.record(&event);
+                }
+            }
         }
         audit.end();
         let text = std::fs::read_to_string(path).unwrap();

@@ -17,6 +17,7 @@ mod store;
 mod token;
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,8 +26,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::admin::{self, Admin, AdminError};
 use crate::app::AppError;
+use crate::audit::{Journal, Sink};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, RawConfig, master_key};
+use crate::config::{AuditOutput, Config, ConfigError, RawConfig, master_key};
 use crate::http::client::ClientError;
 use crate::keys::MasterKey;
 use crate::store::{OpenMode, Store, StoreError};
@@ -231,8 +233,18 @@ impl Global {
         let master = load_master_key(&config, &*store).await?;
         let now = Clock::System.now();
         admin::unlock(&*store, &master, now).await?;
-        Ok((Admin::new(store, master, now), config))
+        let admin = Admin::new(store, master, now);
+        Ok((if let Some(journal) = journal(&config)? { admin.with_journal(journal) } else { admin }, config))
     }
+}
+
+/// The audit log, where it is a file: it is opened before anything is done, so that what is done can be written down.
+fn journal(config: &Config) -> Result<Option<Journal>, ConfigError> {
+    let AuditOutput::File(path) = &config.audit.output else { return Ok(None) };
+    let wrong = |error: std::io::Error| ConfigError::new(format!("audit.output cannot be written: {error}"));
+    let sink = Sink::file(path, config.audit.rotation).map_err(wrong)?;
+    let user = std::fs::metadata("/proc/self").map_err(wrong)?.uid();
+    Ok(Some(Journal::new(sink, &format!("cli:{user}"))))
 }
 
 /// Opens the store, or makes it when `mode` says so and there never was one.

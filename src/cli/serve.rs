@@ -151,6 +151,7 @@ impl Running {
         let drained = self.public.drain(self.app.config.serve.drain).await;
         self.ops.drain(Duration::ZERO).await;
         self.follower.abort();
+        self.app.audit.end();
         drained
     }
 

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::audit::{Policy, Rotation, TokenSample, WhenFull};
 use crate::keys::Lead;
 use crate::limiter::Allowance;
 use crate::oauth::{Audience, IssuerUrl};
@@ -49,6 +50,8 @@ pub struct Config {
     pub limits: Limits,
     /// Logs.
     pub log: Log,
+    /// The audit log.
+    pub audit: AuditSettings,
 }
 
 /// `[serve]`.
@@ -135,6 +138,28 @@ pub struct Log {
     pub format: LogFormat,
 }
 
+/// `[audit]`.
+#[derive(Clone, Debug)]
+pub struct AuditSettings {
+    /// Where its lines go.
+    pub output: AuditOutput,
+    /// What is written, and what happens when it cannot be.
+    pub policy: Policy,
+    /// When a file is put aside.
+    pub rotation: Rotation,
+}
+
+/// Where the lines of the audit log go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditOutput {
+    /// Nowhere.
+    Off,
+    /// To standard output; commands, whose output is for people, write nothing.
+    Stdout,
+    /// To a file.
+    File(PathBuf),
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -183,7 +208,26 @@ impl Config {
                 per_source: Self::allowance(raw, "limits.source_failures", "limits.source_failures_per_second")?,
             },
             log: Log { level: raw.read("log.level", not_empty)?, format: raw.read("log.format", log_format)? },
+            audit: Self::audit(raw)?,
             token,
+        })
+    }
+
+    fn audit(raw: &RawConfig) -> Result<AuditSettings, ConfigError> {
+        Ok(AuditSettings {
+            output: match raw.text("audit.output").unwrap_or_default() {
+                "" => AuditOutput::Off,
+                "stdout" => AuditOutput::Stdout,
+                path => AuditOutput::File(PathBuf::from(path)),
+            },
+            policy: Policy {
+                when_full: raw.read("audit.when_full", when_full)?,
+                tokens: raw.read("audit.tokens", token_sample)?,
+            },
+            rotation: Rotation {
+                bytes: raw.read("audit.file_size", |text| number(text, 4096, u64::MAX))?,
+                files: raw.read("audit.files", |text| number(text, 0, 1000))?,
+            },
         })
     }
 
@@ -260,5 +304,24 @@ fn log_format(text: &str) -> Result<LogFormat, &'static str> {
         "json" => Ok(LogFormat::Json),
         "pretty" => Ok(LogFormat::Pretty),
         _ => Err("auto, json or pretty"),
+    }
+}
+
+fn when_full(text: &str) -> Result<WhenFull, &'static str> {
+    match text {
+        "drop" => Ok(WhenFull::Drop),
+        "block" => Ok(WhenFull::Block),
+        _ => Err("drop or block"),
+    }
+}
+
+fn token_sample(text: &str) -> Result<TokenSample, &'static str> {
+    match text {
+        "all" => Ok(TokenSample::OneIn(1)),
+        "none" => Ok(TokenSample::None),
+        _ => {
+            let share = text.strip_prefix("1/").and_then(|share| share.parse().ok()).filter(|share| *share > 0);
+            share.map(TokenSample::OneIn).ok_or("all, none, or a share such as 1/100")
+        }
     }
 }

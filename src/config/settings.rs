@@ -19,7 +19,7 @@ const fn setting(key: &'static str, default: &'static str, why: &'static str) ->
 }
 
 /// Every setting, in the order in which it is shown.
-pub const SETTINGS: [Setting; 28] = [
+pub const SETTINGS: [Setting; 33] = [
     setting("issuer", "", "The URL that clients and resource servers know; needed once the listener is not loopback."),
     setting("listen", "127.0.0.1:8080", "Where clients connect."),
     setting("ops_listen", "127.0.0.1:8081", "Where probes and Prometheus connect; keep it off the public network."),
@@ -68,4 +68,13 @@ pub const SETTINGS: [Setting; 28] = [
     setting("limits.source_failures_per_second", "20", "How fast they are forgiven."),
     setting("log.level", "info", "debug shows every issued token's id, client and scope."),
     setting("log.format", "auto", "auto is pretty on a terminal and JSON elsewhere; or json, or pretty."),
+    setting("audit.output", "", "stdout, or a file that commands append to as well; set it to know who did what."),
+    setting("audit.tokens", "all", "Issued tokens: all, none, or a sample such as 1/100 when all are too many."),
+    setting("audit.when_full", "drop", "block refuses rather than do what cannot be written down; drop counts it."),
+    setting(
+        "audit.file_size",
+        "104857600",
+        "Bytes before a file is put aside; raise it when files are collected rarely.",
+    ),
+    setting("audit.files", "5", "Files that are kept beside the current one; raise it to keep more."),
 ];

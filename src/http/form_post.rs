@@ -3,6 +3,7 @@
 //! The order of checks is fixed: limits, syntax, client authentication, then whatever the endpoint is about (RFC
 //! 6749 §5.2), so that an unauthenticated caller learns nothing.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use hyper::body::Incoming;
 use super::body::{self, BodyError};
 use super::reply::{self, Reply};
 use super::worker::{Peer, Worker};
+use crate::audit::{self, Event, Kind};
 use crate::authenticator::{Denial, Occasion};
 use crate::limiter::Verdict;
 use crate::oauth::client_auth::{BasicText, ClientAuth};
@@ -39,6 +41,14 @@ impl From<OAuthError> for Refusal {
 }
 
 impl Refusal {
+    const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Denied(denial) => denial.public().code(),
+            Self::Body(_) => ErrorCode::InvalidRequest,
+            Self::Throttled(_) => ErrorCode::SlowDown,
+        }
+    }
+
     fn is_failed_authentication(&self) -> bool {
         matches!(self, Self::Denied(denial) if denial.is_failed_authentication())
     }
@@ -51,16 +61,19 @@ pub struct FormPost<'w> {
     started: Instant,
     headers: HeaderMap,
     form: Bytes,
+    /// Who the caller says it is, for the audit log.
+    claimed: RefCell<Option<Box<str>>>,
 }
 
-/// Reads a request that was begun at `started`, and answers it by `call`. Gives the headers back to be used again.
+/// Reads a request that was begun at `started`, and answers it by `call`. Gives the headers back to be used again. A
+/// refusal is written down as `refused`.
 ///
 /// # Errors
 /// An overload, the first limit or rule of the body that is broken, or what `call` refuses.
 pub async fn answer<'w, T>(
     worker: &'w Worker,
     request: Request<Incoming>,
-    (peer, started): (Peer, Instant),
+    (peer, started, refused): (Peer, Instant, Kind),
     call: impl AsyncFnOnce(&FormPost<'w>) -> Result<T, Refusal>,
 ) -> Result<(T, HeaderMap), Refusal> {
     let _permit = worker.admit(started).ok_or(OAuthError::TEMPORARILY_UNAVAILABLE)?;
@@ -68,8 +81,16 @@ pub async fn answer<'w, T>(
     let headers = parts.headers;
     let form = body::read_form(&headers, incoming, worker.body_limits()).await.map_err(Refusal::Body)?;
     let read = Instant::now();
-    let post = FormPost { worker, peer, started, headers, form };
-    let answer = call(&post).await;
+    let post = FormPost { worker, peer, started, headers, form, claimed: RefCell::default() };
+    // What cannot be written down is not done, where that is the policy.
+    let room = worker.trail(peer).room().await.map_err(|_| Refusal::from(OAuthError::TEMPORARILY_UNAVAILABLE));
+    let answer = match room {
+        Ok(()) => call(&post).await,
+        Err(refusal) => Err(refusal),
+    };
+    if let Err(refusal) = &answer {
+        post.note_refusal(refused, refusal);
+    }
     if answer.as_ref().is_err_and(Refusal::is_failed_authentication) {
         tokio::time::sleep_until((read + FAILURE_TAKES).into()).await;
     }
@@ -102,12 +123,15 @@ impl FormPost<'_> {
     /// # Errors
     /// When this source failed too often for this client.
     pub fn occasion(&self, auth: &ClientAuth<'_>) -> Result<Occasion<'_>, Refusal> {
+        if self.worker.trail(self.peer).wants(Kind::TokenRefused) {
+            *self.claimed.borrow_mut() = audit::claimed_id(claimed(auth)).map(Into::into);
+        }
         let verdict = self.worker.limiter().ask(self.peer.address.ip(), claimed(auth), self.started);
         if let Verdict::Throttled(seconds) = verdict {
             return Err(Refusal::Throttled(seconds));
         }
-        let may_ask_store = verdict == Verdict::Free;
-        Ok(Occasion { now: self.worker.app().clock.now(), may_ask_store, shard: self.worker.shard() })
+        let (now, trail) = (self.worker.app().clock.now(), self.worker.trail(self.peer));
+        Ok(Occasion { now, may_ask_store: verdict == Verdict::Free, shard: self.worker.shard(), trail })
     }
 
     /// Notes a failed authentication with the limiter, whatever the endpoint.
@@ -119,6 +143,12 @@ impl FormPost<'_> {
             self.worker.limiter().note_failure(self.peer.address.ip(), claimed(auth), self.started);
         }
         answer.map_err(Refusal::Denied)
+    }
+
+    fn note_refusal(&self, kind: Kind, refusal: &Refusal) {
+        let claimed = self.claimed.borrow();
+        let event = Event { client: claimed.as_deref(), ..Event::new(kind, refusal.code().as_str()) };
+        self.worker.trail(self.peer).record(&event);
     }
 }
 

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use super::form_post::{self, FormPost, Refusal, refuse};
 use super::reply::{self, Reply};
 use super::worker::{Peer, Worker};
+use crate::audit::Kind;
 use crate::authenticator::Denial;
 use crate::introspection;
 use crate::oauth::{OAuthError, TokenReference};
@@ -18,7 +19,7 @@ const SIGNED: &str = "application/token-introspection+jwt";
 
 /// Answers an introspection request.
 pub async fn introspect(worker: &Worker, request: Request<Incoming>, peer: Peer) -> Reply {
-    let begun = (peer, Instant::now());
+    let begun = (peer, Instant::now(), Kind::CallerRefused);
     let answer = form_post::answer(worker, request, begun, async |post| look(worker, post).await).await;
     answer.map_or_else(|refusal| refuse(&refusal, peer).0, |(reply, _)| reply)
 }

@@ -8,12 +8,14 @@ use hyper::body::Incoming;
 use super::form_post::{self, FormPost, Refusal, refuse};
 use super::reply::{self, Reply};
 use super::worker::{Peer, Worker};
+use crate::audit::Kind;
 use crate::oauth::{TokenRequest, TokenResponse};
 
 /// Answers a token request.
 pub async fn token(worker: &Worker, request: Request<Incoming>, peer: Peer) -> Reply {
     let started = Instant::now();
-    let answer = form_post::answer(worker, request, (peer, started), async |post| issue(worker, post).await).await;
+    let begun = (peer, started, Kind::TokenRefused);
+    let answer = form_post::answer(worker, request, begun, async |post| issue(worker, post).await).await;
     let (reply, code) = match answer {
         Ok((response, headers)) => (reply::issued(headers, response), None),
         Err(refusal) => {

@@ -12,6 +12,7 @@ use super::overload::{Overload, Permit};
 use super::reply::Document;
 use super::routes::Routes;
 use crate::app::App;
+use crate::audit::Trail;
 use crate::jwt::TokenId;
 use crate::limiter::FailureLimiter;
 use crate::metrics::Shard;
@@ -63,6 +64,12 @@ impl Worker {
     #[must_use]
     pub fn shard(&self) -> &Shard {
         self.app.metrics.shard(self.index)
+    }
+
+    /// Where this worker writes down what a peer did.
+    #[must_use]
+    pub fn trail(&self, peer: Peer) -> Trail<'_> {
+        self.app.audit.trail(self.index, peer.address.ip())
     }
 
     /// The bounds of failed authentications.

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
 pub use prometheus::Error as MetricsError;
@@ -30,6 +30,7 @@ pub struct Metrics {
     connections: Arc<AtomicI64>,
     store: StoreMetrics,
     signing_key_age: Gauge,
+    audit_dropped: IntCounter,
 }
 
 /// What is counted of the store.
@@ -86,10 +87,12 @@ impl Metrics {
         registry.register(Box::new(store.operations.clone()))?;
         registry.register(Box::new(store.errors.clone()))?;
         registry.register(Box::new(store.up.clone()))?;
+        let audit_dropped = IntCounter::new("jeton_audit_dropped_total", "Events that the audit log had no room for.")?;
+        registry.register(Box::new(audit_dropped.clone()))?;
         registry.register(Box::new(signing_key_age.clone()))?;
         registry.register(Box::new(build_info()?))?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self { registry, shards, spare: Shard::default(), connections, store, signing_key_age })
+        Ok(Self { registry, shards, spare: Shard::default(), connections, store, signing_key_age, audit_dropped })
     }
 
     /// The shard of one worker, the only one that may count in it. There is one for every declared worker; any
@@ -114,6 +117,11 @@ impl Metrics {
     /// Notes the age of the key that signs.
     pub fn set_signing_key_age(&self, age: Duration) {
         self.signing_key_age.set(age.as_secs_f64());
+    }
+
+    /// Notes how many events the audit log has dropped so far; called by the one thread that scrapes.
+    pub fn set_audit_dropped(&self, total: u64) {
+        self.audit_dropped.inc_by(total.saturating_sub(self.audit_dropped.get()));
     }
 
     /// All metrics in the text format 0.0.4.

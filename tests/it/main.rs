@@ -15,6 +15,7 @@
 
 mod support;
 
+mod audit;
 mod cli;
 mod clients_and_verifiers;
 mod house;
