@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use super::{App, Survey};
-use crate::keys::{KeySet, MasterKey};
+use crate::admin::{self, AdminError};
+use crate::audit::{Event, Kind};
+use crate::keys::rotation::is_due;
+use crate::keys::{KeyError, KeySet, MasterKey};
 use crate::store::{Change, Changes, Cursor, Store, StoreError};
 
 /// How often the change feed is read; half of what the promise of one second leaves room for.
@@ -24,16 +27,20 @@ const PURGE_AT_ONCE: usize = 1000;
 /// How often expired revocations are looked for, once there are none left.
 const PURGE_EVERY: Duration = Duration::from_secs(10);
 
+/// How long a failed rotation waits before the next try.
+const ROTATE_AGAIN: Duration = Duration::from_secs(5);
+
 /// The task that keeps an [`App`] up to date.
 #[derive(Debug)]
 pub struct Follower {
     app: Arc<App>,
     store: Arc<dyn Store>,
-    master: MasterKey,
+    master: Arc<MasterKey>,
     key_revision: u64,
     cursor: Option<Cursor>,
     revocations: Cursor,
     purge: Option<JoinHandle<()>>,
+    rotation: Option<JoinHandle<()>>,
     last_answer: Instant,
     lost: bool,
     survey: Survey,
@@ -41,7 +48,7 @@ pub struct Follower {
 
 impl Follower {
     pub(super) fn new(app: Arc<App>, store: Arc<dyn Store>, master: MasterKey, key_revision: u64) -> Self {
-        let (revocations, last_answer) = (Cursor::default(), Instant::now());
+        let (master, revocations, last_answer) = (Arc::new(master), Cursor::default(), Instant::now());
         let survey = Survey::new(Arc::clone(&store));
         Self {
             app,
@@ -51,6 +58,7 @@ impl Follower {
             cursor: None,
             revocations,
             purge: None,
+            rotation: None,
             last_answer,
             lost: false,
             survey,
@@ -78,6 +86,7 @@ impl Follower {
         self.note(outcome);
         self.look_over().await;
         self.advance_keys();
+        self.rotate_keys();
     }
 
     async fn follow(&mut self) -> Result<(), StoreError> {
@@ -160,6 +169,31 @@ impl Follower {
             // The keys in memory go on: better an old key than none.
             Err(error) => Err(StoreError::Corrupt(error.to_string())),
         }
+    }
+
+    /// Publishes a successor in time, beside the follower. Several servers may try: the store lets one of them, and all
+    /// follow its plan.
+    fn rotate_keys(&mut self) {
+        let (every, lead) = (self.app.config.keys.rotate_every, self.app.config.lead());
+        let now = self.app.clock.now();
+        let tries = self.rotation.as_ref().is_some_and(|rotation| !rotation.is_finished());
+        if tries || !is_due(self.app.keys.load().records(), (every, lead), now) {
+            return;
+        }
+        let (app, store, master) = (Arc::clone(&self.app), Arc::clone(&self.store), Arc::clone(&self.master));
+        self.rotation = Some(tokio::spawn(async move {
+            match admin::rotate_keys(&*store, &master, lead, now).await {
+                Ok(keys) => {
+                    let kid = keys.last().map(|key| key.kid.as_str());
+                    tracing::info!(kid, "a new signing key is published, and signs once every verifier knows it");
+                    let event = Event { kid, actor: Some("server"), ..Event::new(Kind::KeyPublished, "ok") };
+                    app.audit.record(usize::MAX, &event);
+                }
+                Err(AdminError::Store(StoreError::Conflict) | AdminError::Key(KeyError::RotationUnderWay)) => {}
+                Err(error) => tracing::warn!(%error, "the signing key is due, but could not be replaced"),
+            }
+            tokio::time::sleep(ROTATE_AGAIN).await;
+        }));
     }
 
     fn note(&mut self, outcome: Result<(), StoreError>) {

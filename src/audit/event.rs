@@ -51,6 +51,9 @@ pub enum Kind {
     /// A signing key was published.
     #[serde(rename = "key.published")]
     KeyPublished,
+    /// A signing key was removed.
+    #[serde(rename = "key.removed")]
+    KeyRemoved,
 }
 
 /// One event; what does not apply is left out of its line.

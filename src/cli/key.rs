@@ -1,11 +1,12 @@
-//! `jeton key list | rotate`.
+//! `jeton key list | rotate | remove`.
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::output::Table;
+use super::output::{Table, note};
 use super::{CliError, Global};
 use crate::clock::{Clock, UnixTime};
+use crate::config::duration;
 use crate::keys::{KeyRecord, KeyState};
 use crate::store::OpenMode;
 
@@ -23,16 +24,42 @@ enum KeyCommand {
     ///
     /// Run it with the configuration of the servers: `keys.jwks_max_age` and `keys.clock_skew` say how long the new key
     /// waits, `token.max_lifetime` how long the old one stays published after that.
-    Rotate,
+    Rotate {
+        /// Sign with it at once: verifiers that hold an older key set refuse its tokens until they fetch it again
+        #[arg(long)]
+        now: bool,
+    },
+    /// Take a key that is lost out of the JWKS at once; one that signs has to be replaced first
+    Remove {
+        /// Its key id, from 'jeton key list'
+        kid: String,
+    },
 }
 
 pub async fn run(global: &Global, args: KeyArgs) -> Result<(), CliError> {
     let now = Clock::System.now();
     let keys = match args.command {
         KeyCommand::List => global.open_store()?.find_keys().await?.map(|records| records.keys).unwrap_or_default(),
-        KeyCommand::Rotate => {
+        KeyCommand::Rotate { now } => {
             let (admin, config) = global.admin(OpenMode::MustExist).await?;
-            admin.rotate_keys(config.lead()).await?
+            let lead = if now { config.lead().at_once() } else { config.lead() };
+            let keys = admin.rotate_keys(lead).await?;
+            if now {
+                let age = duration::encode(config.keys.jwks_max_age);
+                note(&format!(
+                    "Verifiers that hold the old key set refuse new tokens until they fetch it again: up to {age}."
+                ));
+            }
+            keys
+        }
+        KeyCommand::Remove { kid } => {
+            let (admin, config) = global.admin(OpenMode::MustExist).await?;
+            let keys = admin.remove_key(&kid).await?;
+            let age = duration::encode(config.keys.jwks_max_age);
+            note(&format!(
+                "Verifiers that hold the old key set trust this key until they fetch it again: up to {age}."
+            ));
+            keys
         }
     };
     print(global, &keys, now)

@@ -105,6 +105,8 @@ pub struct Token {
 pub struct Keys {
     /// How long verifiers may keep the JWKS.
     pub jwks_max_age: Duration,
+    /// How old a signing key gets; zero for as old as it is left.
+    pub rotate_every: Duration,
     /// How far the clocks of servers and verifiers may differ.
     pub clock_skew: Duration,
 }
@@ -196,6 +198,7 @@ impl Config {
             serve: Self::serve(raw)?,
             keys: Keys {
                 jwks_max_age: raw.read("keys.jwks_max_age", duration::parse)?,
+                rotate_every: raw.read("keys.rotate_every", duration::parse)?,
                 clock_skew: raw.read("keys.clock_skew", duration::parse)?,
             },
             store: StoreSettings {

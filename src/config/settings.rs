@@ -19,7 +19,7 @@ const fn setting(key: &'static str, default: &'static str, why: &'static str) ->
 }
 
 /// Every setting, in the order in which it is shown.
-pub const SETTINGS: [Setting; 33] = [
+pub const SETTINGS: [Setting; 34] = [
     setting("issuer", "", "The URL that clients and resource servers know; needed once the listener is not loopback."),
     setting("listen", "127.0.0.1:8080", "Where clients connect."),
     setting("ops_listen", "127.0.0.1:8081", "Where probes and Prometheus connect; keep it off the public network."),
@@ -54,6 +54,11 @@ pub const SETTINGS: [Setting; 33] = [
         "`aud` for clients without an audience of their own; the issuer when not set.",
     ),
     setting("keys.jwks_max_age", "5m", "How long verifiers keep the keys; a new key waits this long before it signs."),
+    setting(
+        "keys.rotate_every",
+        "90d",
+        "Shorter limits what a stolen key is worth; 0s leaves it to 'jeton key rotate'.",
+    ),
     setting("keys.clock_skew", "60s", "Raise it when the clocks of your machines differ by more."),
     setting("store.url", "sqlite:jeton.db", "Where clients and keys are kept."),
     setting("store.cache_clients", "1000000", "Clients kept in memory; lower it when memory is short."),

@@ -65,6 +65,10 @@ pub enum KeyError {
     RotationUnderWay,
     /// No key is there to be rotated.
     NoKey,
+    /// No key of this name is there to be removed.
+    UnknownKey,
+    /// The key that signs cannot be removed.
+    KeySigns,
 }
 
 impl fmt::Display for KeyError {
@@ -78,6 +82,8 @@ impl fmt::Display for KeyError {
             Self::Mismatch => "a stored signing key does not match its public part or its kid: the store is damaged",
             Self::UnknownAlgorithm => "a stored signing key has an algorithm that this version does not know",
             Self::RotationUnderWay => "a rotation is under way: wait until the published key is active, see 'jeton key list'",
+            Self::UnknownKey => "no live key has this kid: 'jeton key list' shows all",
+            Self::KeySigns => "this key signs: put another in its place first by 'jeton key rotate --now'",
             Self::NoKey => "the store has no signing key: start the server once to make the first",
         })
     }

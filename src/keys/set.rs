@@ -1,12 +1,10 @@
 //! All signing keys at an instant: which one signs, which are published, and the JWKS document (RFC 7517).
 //!
 //! A key's state follows from its stored instants alone, so every process that reads the same records agrees.
-//! Invariants: a key signs only after it was published for a [`Lead`]; a retired key stays published until the
-//! last token it signed has expired; the document never holds a private part.
+//! Leaves the instants themselves to `rotation`. Invariant: the document never holds a private part.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -63,15 +61,6 @@ impl fmt::Display for KeyState {
     }
 }
 
-/// The distances between a key's instants.
-#[derive(Clone, Copy, Debug)]
-pub struct Lead {
-    /// Publication to activation: JWKS max-age plus the skew of clocks.
-    pub before_use: Duration,
-    /// Retirement to removal: the longest lifetime of a token plus the skew of clocks.
-    pub after_use: Duration,
-}
-
 /// Everything that signing and the JWKS endpoint need, made ready for one instant.
 #[derive(Debug)]
 pub struct KeySet {
@@ -120,6 +109,11 @@ impl KeySet {
         active.map(|(record, _)| record.activated_at)
     }
 
+    /// The records behind it, newest first; those already removed are missing.
+    pub fn records(&self) -> impl Iterator<Item = &KeyRecord> + Clone {
+        self.signing.iter().map(|(record, _)| record)
+    }
+
     /// The JWKS document.
     #[must_use]
     pub const fn document(&self) -> &Arc<[u8]> {
@@ -137,42 +131,9 @@ fn render<'a>(records: impl Iterator<Item = &'a KeyRecord>) -> Arc<[u8]> {
     format!(r#"{{"keys":[{}]}}"#, keys.join(",")).into_bytes().into()
 }
 
-/// Plans a rotation: the successor is published now and signs after the lead; the active key retires at that
-/// instant and stays published until its last token has expired.
-///
-/// # Errors
-/// [`KeyError::RotationUnderWay`] while an earlier successor waits, [`KeyError::NoKey`] when nothing signs.
-pub fn plan_rotation(
-    records: &[KeyRecord],
-    mut successor: KeyRecord,
-    lead: Lead,
-    now: UnixTime,
-) -> Result<Vec<KeyRecord>, KeyError> {
-    let in_state = |state| records.iter().any(|record| KeyState::of(record, now) == state);
-    if in_state(KeyState::Published) {
-        return Err(KeyError::RotationUnderWay);
-    }
-    if !in_state(KeyState::Active) {
-        return Err(KeyError::NoKey);
-    }
-    successor.published_at = now;
-    successor.activated_at = now.plus(lead.before_use);
-    let mut planned = records.to_vec();
-    for record in &mut planned {
-        if KeyState::of(record, now) == KeyState::Active {
-            record.retired_at = Some(successor.activated_at);
-            record.removed_at = Some(successor.activated_at.plus(lead.after_use));
-        }
-    }
-    planned.push(successor);
-    Ok(planned)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const LEAD: Lead = Lead { before_use: Duration::from_secs(100), after_use: Duration::from_secs(1000) };
 
     fn at(seconds: u64) -> UnixTime {
         UnixTime::from_seconds(seconds)
@@ -180,35 +141,6 @@ mod tests {
 
     fn key(seed: u8, master: &MasterKey, from: u64) -> KeyRecord {
         SigningKey::seal(&[seed; 32], master, [seed; 12], (at(from), at(from))).unwrap()
-    }
-
-    #[test]
-    fn j05_t215_a_rotation_publishes_first_signs_later_and_removes_last() {
-        let master = MasterKey::from_random([9; 32]);
-        let (old, new) = (key(1, &master, 0), key(2, &master, 0));
-        let planned = plan_rotation(std::slice::from_ref(&old), new.clone(), LEAD, at(50)).unwrap();
-        let set = KeySet::open(&planned, &master, at(50)).unwrap();
-        let published = |set: &KeySet| String::from_utf8(set.document().to_vec()).unwrap();
-        let signs = |set: &KeySet, now| set.active(at(now)).map(|key| key.kid().clone());
-        assert_eq!(signs(&set, 50), Some(old.kid.clone()));
-        assert_eq!(signs(&set, 149), Some(old.kid.clone()));
-        assert_eq!(signs(&set, 150), Some(new.kid.clone()));
-        for kid in [&old.kid, &new.kid] {
-            assert!(published(&set).contains(kid.as_str()));
-        }
-        assert!(set.advanced_to(at(1149)).is_none(), "the last token of the old key may still be valid");
-        let after = set.advanced_to(at(1150)).unwrap();
-        assert!(!published(&after).contains(old.kid.as_str()));
-        assert_eq!(signs(&after, 1150), Some(new.kid));
-    }
-
-    #[test]
-    fn a_second_rotation_waits_for_the_first() {
-        let master = MasterKey::from_random([9; 32]);
-        let planned = plan_rotation(&[key(1, &master, 0)], key(2, &master, 0), LEAD, at(0)).unwrap();
-        let again = plan_rotation(&planned, key(3, &master, 0), LEAD, at(99));
-        assert_eq!(again.unwrap_err(), KeyError::RotationUnderWay);
-        assert!(plan_rotation(&planned, key(3, &master, 0), LEAD, at(100)).is_ok());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The keys and the public documents: what is published, when, and that tokens verify by it alone.
 
+mod automatic;
 mod documents;
 mod metadata;
 mod metrics;

@@ -14,14 +14,14 @@ const QUICK: &str =
     "[keys]\njwks_max_age = \"1s\"\nclock_skew = \"1s\"\n[token]\nlifetime = \"1s\"\nmax_lifetime = \"2s\"\n";
 
 /// A resource server that does what its caches allow, and no more.
-struct Verifier {
+pub(super) struct Verifier {
     keys: HashMap<String, VerifyingKey>,
     max_age: Duration,
     fetched: Instant,
 }
 
 impl Verifier {
-    fn fetch(server: &Server) -> Self {
+    pub(super) fn fetch(server: &Server) -> Self {
         let fetched = Instant::now();
         let answer = server.get(JWKS);
         let max_age = answer.header("cache-control").unwrap().split_once("max-age=").unwrap().1.parse().unwrap();
@@ -29,7 +29,7 @@ impl Verifier {
     }
 
     /// Uses what it has for as long as it may.
-    fn verifies(&mut self, token: &str, server: &Server) -> bool {
+    pub(super) fn verifies(&mut self, token: &str, server: &Server) -> bool {
         if self.fetched.elapsed() >= self.max_age {
             *self = Self::fetch(server);
         }
@@ -46,7 +46,7 @@ fn unix_now() -> u64 {
 }
 
 /// `key list` by kid.
-fn planned(home: &Home) -> HashMap<String, Value> {
+pub(super) fn planned(home: &Home) -> HashMap<String, Value> {
     let output = home.run(&["key", "list", "-o", "json"]);
     let text = String::from_utf8(output.stdout).unwrap();
     let keys = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -57,11 +57,11 @@ fn states(home: &Home) -> HashMap<String, String> {
     planned(home).into_iter().map(|(kid, key)| (kid, key["state"].as_str().unwrap().to_owned())).collect()
 }
 
-fn two_nodes() -> (Server, Server, Client) {
+pub(super) fn two_nodes(settings: &str) -> (Server, Server, Client) {
     let home = Home::new();
     let client = home.usual_client();
     let second = Home { folder: tempfile::tempdir().unwrap(), database: home.database.clone() };
-    let config = format!("{QUICK}{GENEROUS}");
+    let config = format!("{settings}{GENEROUS}");
     let first = Server::start(home, &config, |command| {
         command.args(["--issuer", "http://localhost:1"]);
     });
@@ -73,7 +73,7 @@ fn two_nodes() -> (Server, Server, Client) {
 
 #[test]
 fn t215_j05_a_verifier_that_refetches_only_at_max_age_never_fails_in_a_rotation() {
-    let (first, second, client) = two_nodes();
+    let (first, second, client) = two_nodes(QUICK);
     let config = first.home.folder.path().join("jeton.toml");
     let config = config.to_str().unwrap();
     let old = kid(&first.ask_patiently(&client, GRANT).access_token());

@@ -3,19 +3,20 @@
 //! Works on any store, beside a running server or without one. Every write names the revision that it was made
 //! from and is repeated on what is there by then when someone else came first, so no change is lost.
 
+mod keys;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use crate::audit::{Event, Journal, Kind};
 use crate::clock::UnixTime;
-use crate::keys::set::plan_rotation;
-use crate::keys::{KeyError, KeyRecord, Lead, MasterKey, SigningKey};
+use crate::keys::{KeyError, MasterKey};
 use crate::oauth::client::MAX_SECRETS;
 use crate::oauth::{Audience, Client, ClientId, ClientSecret, Scope, Secret, SecretId};
-use crate::store::{KeyRecords, Store, StoreError};
+use crate::store::{Store, StoreError};
+
+pub use keys::{rotate_keys, unlock};
 
 /// How often a write is repeated when others keep coming first.
 const ATTEMPTS: usize = 16;
@@ -126,31 +127,6 @@ pub struct Admin {
     master: MasterKey,
     now: UnixTime,
     journal: Option<Journal>,
-}
-
-/// A store whose master key was checked, with its keys; a new one is initialised with its first key, which is
-/// active at once, since nobody knows another.
-///
-/// # Errors
-/// When the master key is another one than the store's, or the store fails.
-pub async fn unlock(store: &dyn Store, master: &MasterKey, now: UnixTime) -> Result<KeyRecords, AdminError> {
-    let check = master.check();
-    if store.find_keys().await?.is_none() {
-        let first = fresh_key(master, now)?;
-        match store.put_keys(KeyRecords { check: check.clone(), keys: vec![first], revision: 0 }).await {
-            // Another process came first: its keys are the store's.
-            Ok(_) | Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let records = store.find_keys().await?.ok_or(KeyError::NoKey)?;
-    if records.check == check { Ok(records) } else { Err(AdminError::WrongMasterKey) }
-}
-
-/// A new key; what it is made from is wiped.
-fn fresh_key(master: &MasterKey, now: UnixTime) -> Result<KeyRecord, KeyError> {
-    let seed = Zeroizing::new(rand::random());
-    SigningKey::seal(&seed, master, rand::random(), (now, now))
 }
 
 impl Admin {
@@ -299,21 +275,6 @@ impl Admin {
         let (client, ()) = self.update(id, remove).await?;
         self.note_secret(Kind::SecretRemoved, id, secret)?;
         Ok(client)
-    }
-
-    /// Publishes a new signing key, to sign once every verifier knows it.
-    ///
-    /// # Errors
-    /// While an earlier rotation is under way, or when the store fails.
-    pub async fn rotate_keys(&self, lead: Lead) -> Result<Vec<KeyRecord>, AdminError> {
-        let records = unlock(&*self.store, &self.master, self.now).await?;
-        let successor = fresh_key(&self.master, self.now)?;
-        let kid = successor.kid.clone();
-        let keys = plan_rotation(&records.keys, successor, lead, self.now)?;
-        // A conflict is another rotation: the next one has to wait for it, so nothing is repeated here.
-        self.store.put_keys(KeyRecords { keys: keys.clone(), ..records }).await?;
-        self.note(&Event { kid: Some(kid.as_str()), ..Event::new(Kind::KeyPublished, "ok") })?;
-        Ok(keys)
     }
 
     fn push_secret(&self, client: &mut Client, lifetime: Option<Duration>) -> Result<NewSecret, AdminError> {

@@ -1,0 +1,200 @@
+//! When keys come and go: plans, as new instants of the records. Whoever writes a plan compares and sets it, so of two
+//! plans made at once one wins and the other's key is never used.
+//!
+//! Invariants: a key signs only after it was published for a [`Lead`], but for an emergency that says so; a retired key
+//! stays published until the last token that it signed has expired; a removed key's private part is forgotten.
+
+use std::time::Duration;
+
+use super::record::{KeyError, KeyRecord};
+use super::set::KeyState;
+use crate::clock::UnixTime;
+
+/// The distances between a key's instants.
+#[derive(Clone, Copy, Debug)]
+pub struct Lead {
+    /// Publication to activation: JWKS max-age plus the skew of clocks.
+    pub before_use: Duration,
+    /// Retirement to removal: the longest lifetime of a token plus the skew of clocks.
+    pub after_use: Duration,
+}
+
+impl Lead {
+    /// Of a rotation that cannot wait: verifiers that hold an older set refuse new tokens until they fetch it again.
+    #[must_use]
+    pub const fn at_once(self) -> Self {
+        Self { before_use: Duration::ZERO, ..self }
+    }
+}
+
+/// Plans a rotation: the successor is published now and signs after the lead; the active key retires at that
+/// instant and stays published until its last token has expired.
+///
+/// # Errors
+/// [`KeyError::RotationUnderWay`] while an earlier successor waits, [`KeyError::NoKey`] when nothing signs.
+pub fn plan_rotation(
+    records: &[KeyRecord],
+    mut successor: KeyRecord,
+    lead: Lead,
+    now: UnixTime,
+) -> Result<Vec<KeyRecord>, KeyError> {
+    let in_state = |state| records.iter().any(|record| KeyState::of(record, now) == state);
+    // An emergency does not wait for a key that may be just as lost.
+    if in_state(KeyState::Published) && !lead.before_use.is_zero() {
+        return Err(KeyError::RotationUnderWay);
+    }
+    if !in_state(KeyState::Active) {
+        return Err(KeyError::NoKey);
+    }
+    successor.published_at = now;
+    successor.activated_at = now.plus(lead.before_use);
+    let mut planned = without_lost_parts(records, now);
+    for record in &mut planned {
+        if matches!(KeyState::of(record, now), KeyState::Active | KeyState::Published) {
+            record.retired_at = Some(successor.activated_at);
+            record.removed_at = Some(successor.activated_at.plus(lead.after_use));
+        }
+    }
+    planned.push(successor);
+    Ok(planned)
+}
+
+/// Plans the removal of a key that is not to be trusted any more: at once, everywhere.
+///
+/// # Errors
+/// [`KeyError::UnknownKey`], or [`KeyError::KeySigns`] for the one that signs: another one has to take over first.
+pub fn plan_removal(records: &[KeyRecord], kid: &str, now: UnixTime) -> Result<Vec<KeyRecord>, KeyError> {
+    let mut planned = records.to_vec();
+    let is_meant = |record: &&mut KeyRecord| record.kid.as_str() == kid;
+    let record = planned.iter_mut().find(is_meant).ok_or(KeyError::UnknownKey)?;
+    match KeyState::of(record, now) {
+        KeyState::Active => return Err(KeyError::KeySigns),
+        KeyState::Removed => return Err(KeyError::UnknownKey),
+        KeyState::Published | KeyState::Retired => {}
+    }
+    record.retired_at = Some(record.retired_at.map_or(now, |retired_at| retired_at.min(now)));
+    record.removed_at = Some(now);
+    let removed = without_lost_parts(&planned, now);
+    Ok(revive_predecessor(removed, now))
+}
+
+/// The key that signs would retire for a successor that will never come: it goes on.
+fn revive_predecessor(mut records: Vec<KeyRecord>, now: UnixTime) -> Vec<KeyRecord> {
+    let waits = records.iter().any(|record| KeyState::of(record, now) == KeyState::Published);
+    if !waits {
+        for record in records.iter_mut().filter(|record| KeyState::of(record, now) == KeyState::Active) {
+            (record.retired_at, record.removed_at) = (None, None);
+        }
+    }
+    records
+}
+
+/// Whether the key that signs is to be replaced by now, so that its successor takes over when it is `every` old.
+#[must_use]
+pub fn is_due<'a>(
+    records: impl Iterator<Item = &'a KeyRecord> + Clone,
+    (every, lead): (Duration, Lead),
+    now: UnixTime,
+) -> bool {
+    let waits = records.clone().any(|record| KeyState::of(record, now) == KeyState::Published);
+    let mut active = records.filter(|record| KeyState::of(record, now) == KeyState::Active);
+    let age = active.next().map(|record| now.plus(lead.before_use).since(record.activated_at));
+    !waits && !every.is_zero() && age.is_some_and(|age| age >= every)
+}
+
+/// What is removed needs no private part any more.
+fn without_lost_parts(records: &[KeyRecord], now: UnixTime) -> Vec<KeyRecord> {
+    let forget = |record: &KeyRecord| match KeyState::of(record, now) {
+        KeyState::Removed => KeyRecord { sealed: "".into(), ..record.clone() },
+        _ => record.clone(),
+    };
+    records.iter().map(forget).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{KeySet, MasterKey, SigningKey};
+
+    const LEAD: Lead = Lead { before_use: Duration::from_secs(100), after_use: Duration::from_secs(1000) };
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::from_seconds(seconds)
+    }
+
+    fn key(seed: u8, master: &MasterKey, from: u64) -> KeyRecord {
+        SigningKey::seal(&[seed; 32], master, [seed; 12], (at(from), at(from))).unwrap()
+    }
+
+    fn signs(set: &KeySet, now: u64) -> Option<String> {
+        set.active(at(now)).map(|key| key.kid().to_string())
+    }
+
+    #[test]
+    fn j05_t215_a_rotation_publishes_first_signs_later_and_removes_last() {
+        let master = MasterKey::from_random([9; 32]);
+        let (old, new) = (key(1, &master, 0), key(2, &master, 0));
+        let planned = plan_rotation(std::slice::from_ref(&old), new.clone(), LEAD, at(50)).unwrap();
+        let set = KeySet::open(&planned, &master, at(50)).unwrap();
+        let published = |set: &KeySet| String::from_utf8(set.document().to_vec()).unwrap();
+        assert_eq!(signs(&set, 50), Some(old.kid.to_string()));
+        assert_eq!(signs(&set, 149), Some(old.kid.to_string()));
+        assert_eq!(signs(&set, 150), Some(new.kid.to_string()));
+        for kid in [&old.kid, &new.kid] {
+            assert!(published(&set).contains(kid.as_str()));
+        }
+        assert!(set.advanced_to(at(1149)).is_none(), "the last token of the old key may still be valid");
+        let after = set.advanced_to(at(1150)).unwrap();
+        assert!(!published(&after).contains(old.kid.as_str()));
+        assert_eq!(signs(&after, 1150), Some(new.kid.to_string()));
+    }
+
+    #[test]
+    fn a_second_rotation_waits_for_the_first() {
+        let master = MasterKey::from_random([9; 32]);
+        let planned = plan_rotation(&[key(1, &master, 0)], key(2, &master, 0), LEAD, at(0)).unwrap();
+        let again = plan_rotation(&planned, key(3, &master, 0), LEAD, at(99));
+        assert_eq!(again.unwrap_err(), KeyError::RotationUnderWay);
+        assert!(plan_rotation(&planned, key(3, &master, 0), LEAD, at(100)).is_ok());
+    }
+
+    #[test]
+    fn k07_an_emergency_signs_with_a_new_key_at_once_and_removes_the_lost_one() {
+        let master = MasterKey::from_random([9; 32]);
+        let (lost, waiting, fresh) = (key(1, &master, 0), key(2, &master, 0), key(3, &master, 0));
+        let planned = plan_rotation(std::slice::from_ref(&lost), waiting.clone(), LEAD, at(10)).unwrap();
+        assert_eq!(plan_removal(&planned, lost.kid.as_str(), at(20)), Err(KeyError::KeySigns));
+        let planned = plan_rotation(&planned, fresh.clone(), LEAD.at_once(), at(20)).unwrap();
+        let planned = plan_removal(&planned, lost.kid.as_str(), at(21)).unwrap();
+        let set = KeySet::open(&planned, &master, at(21)).unwrap();
+        assert_eq!(signs(&set, 21), Some(fresh.kid.to_string()));
+        assert_eq!(signs(&set, 10_000), Some(fresh.kid.to_string()), "the one that waited never signs");
+        assert!(!String::from_utf8_lossy(set.document()).contains(lost.kid.as_str()));
+        let gone = planned.iter().find(|record| record.kid == lost.kid).unwrap();
+        assert!(gone.sealed.is_empty(), "its private part is forgotten");
+        assert_eq!(plan_removal(&planned, lost.kid.as_str(), at(22)), Err(KeyError::UnknownKey));
+    }
+
+    #[test]
+    fn a_successor_that_is_removed_before_its_time_leaves_the_old_key_signing() {
+        let master = MasterKey::from_random([9; 32]);
+        let (old, successor) = (key(1, &master, 0), key(2, &master, 0));
+        let planned = plan_rotation(std::slice::from_ref(&old), successor.clone(), LEAD, at(0)).unwrap();
+        let planned = plan_removal(&planned, successor.kid.as_str(), at(50)).unwrap();
+        let set = KeySet::open(&planned, &master, at(50)).unwrap();
+        assert_eq!(signs(&set, 5_000), Some(old.kid.to_string()));
+    }
+
+    #[test]
+    fn a_rotation_is_due_so_early_that_the_successor_takes_over_in_time() {
+        let master = MasterKey::from_random([9; 32]);
+        let records = [key(1, &master, 1000)];
+        let due =
+            |records: &[KeyRecord], every, now| is_due(records.iter(), (Duration::from_secs(every), LEAD), at(now));
+        assert!(!due(&records, 500, 1399) && due(&records, 500, 1400));
+        assert!(!due(&records, 0, 1_000_000), "switched off");
+        let planned = plan_rotation(&records, key(2, &master, 0), LEAD, at(1400)).unwrap();
+        assert!(!due(&planned, 500, 1450), "under way");
+        assert!(!due(&planned, 500, 1500) && due(&planned, 500, 1900), "and again for the next one");
+    }
+}
