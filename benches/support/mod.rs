@@ -14,6 +14,7 @@ use jeton::admin::{Admin, ClientChange, unlock};
 use jeton::app::{App, Opened};
 use jeton::clock::{Clock, UnixTime};
 use jeton::config::{Config, RawConfig};
+use jeton::http::pacing::Pacing;
 use jeton::http::{Peer, Worker};
 use jeton::keys::MasterKey;
 use jeton::limiter::FailureLimiter;
@@ -68,7 +69,7 @@ impl Service {
     pub fn worker(&self) -> Rc<Worker> {
         let limits = &self.app.config.limits;
         let limiter = FailureLimiter::new(limits.per_client, limits.per_source);
-        Rc::new(Worker::new(Arc::clone(&self.app), Arc::new(limiter), 0))
+        Rc::new(Worker::new(Arc::clone(&self.app), Arc::new(limiter), Pacing::start().unwrap(), 0))
     }
 
     /// The `Authorization` value of the client.

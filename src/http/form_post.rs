@@ -4,7 +4,7 @@
 //! 6749 §5.2), so that an unauthenticated caller learns nothing.
 
 use std::cell::RefCell;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
@@ -19,10 +19,6 @@ use crate::authenticator::{Denial, Occasion};
 use crate::limiter::Verdict;
 use crate::oauth::client_auth::{BasicText, ClientAuth};
 use crate::oauth::{ErrorCode, OAuthError};
-
-/// How long a failed authentication takes at the least, from its last byte on: longer than the store needs, so that
-/// neither what was found there nor how far the checks went shows in the time of the answer.
-const FAILURE_TAKES: Duration = Duration::from_millis(2);
 
 /// What stands between a request and its answer.
 pub enum Refusal {
@@ -92,7 +88,7 @@ pub async fn answer<'w, T>(
         post.note_refusal(refused, refusal);
     }
     if answer.as_ref().is_err_and(Refusal::is_failed_authentication) {
-        tokio::time::sleep_until((read + FAILURE_TAKES).into()).await;
+        worker.pacing().wait(read).await;
     }
     answer.map(|answer| (answer, post.headers))
 }

@@ -1,9 +1,9 @@
 //! Bytes to protocol and back; the only code that knows hyper.
 //!
 //! `server` binds and runs the workers, `connection` and `guard` keep one connection within its limits, `routes`
-//! finds the endpoint, `form_post` is what `token`, `introspect` and `revoke` share, `body` reads and `reply` writes,
-//! `ops` is the operator's
-//! listener, `client` what our own commands ask other servers with, `demo` the quickstart's resource server.
+//! finds the endpoint, `form_post` is what `token`, `introspect` and `revoke` share, `pacing` gives refusals their
+//! time, `body` reads and `reply` writes, `ops` is the operator's listener, `client` what our own commands ask other
+//! servers with, `demo` the quickstart's resource server.
 
 mod body;
 pub mod client;
@@ -16,6 +16,7 @@ mod introspect;
 pub mod metadata;
 pub mod ops;
 mod overload;
+pub mod pacing;
 mod refusal;
 pub mod reply;
 mod revoke;
@@ -55,9 +56,10 @@ pub fn serve(app: &Arc<App>, bound: Bound) -> io::Result<Server> {
     };
     let failures = &app.config.limits;
     let limiter = Arc::new(FailureLimiter::new(failures.per_client, failures.per_source));
+    let pacing = pacing::Pacing::start()?;
     let (open, app) = (Arc::clone(app.metrics.connections()), Arc::clone(app));
     Server::start(bound, limits, open, move |index| {
-        let worker = Rc::new(Worker::new(Arc::clone(&app), Arc::clone(&limiter), index));
+        let worker = Rc::new(Worker::new(Arc::clone(&app), Arc::clone(&limiter), pacing.clone(), index));
         move |request, peer| routes::answer(Rc::clone(&worker), request, peer)
     })
 }

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::body::BodyLimits;
 use super::metadata;
 use super::overload::{Overload, Permit};
+use super::pacing::Pacing;
 use super::reply::Document;
 use super::routes::Routes;
 use crate::app::App;
@@ -29,6 +30,7 @@ pub struct Peer {
 pub struct Worker {
     app: Arc<App>,
     limiter: Arc<FailureLimiter>,
+    pacing: Pacing,
     index: usize,
     overload: Rc<Overload>,
     routes: Routes,
@@ -39,13 +41,14 @@ pub struct Worker {
 impl Worker {
     /// The context of worker `index`; made on its own thread.
     #[must_use]
-    pub fn new(app: Arc<App>, limiter: Arc<FailureLimiter>, index: usize) -> Self {
+    pub fn new(app: Arc<App>, limiter: Arc<FailureLimiter>, pacing: Pacing, index: usize) -> Self {
         let max_age = app.config.keys.jwks_max_age.as_secs();
         let keys = Arc::clone(app.keys.load().document());
         let serve = &app.config.serve;
         Self {
             index,
             limiter,
+            pacing,
             overload: Overload::new(serve.max_in_flight.div_ceil(serve.workers())),
             routes: Routes::new(&app.issuer),
             metadata: Document::new(&metadata::render(&app.issuer), "application/json", max_age),
@@ -76,6 +79,12 @@ impl Worker {
     #[must_use]
     pub fn limiter(&self) -> &FailureLimiter {
         &self.limiter
+    }
+
+    /// Where refusals wait for their instant.
+    #[must_use]
+    pub const fn pacing(&self) -> &Pacing {
+        &self.pacing
     }
 
     /// The paths.

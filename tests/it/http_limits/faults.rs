@@ -93,7 +93,7 @@ fn t225_a_panic_gives_its_permit_back_and_leaves_the_limiter_usable() {
     let bound = Bound::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
     let address = bound.address().to_string();
     let _server = Workers::start(bound, LIMITS, Arc::new(AtomicI64::new(0)), move |_| {
-        let worker = Rc::new(Worker::new(Arc::clone(&app), Arc::clone(&limiter), 0));
+        let worker = Rc::new(Worker::new(Arc::clone(&app), Arc::clone(&limiter), pacing.clone(), 0));
         move |request: http::Request<hyper::body::Incoming>, peer: jeton::http::Peer| {
             let worker = Rc::clone(&worker);
             async move {
