@@ -90,6 +90,7 @@ fn t225_a_panic_gives_its_permit_back_and_leaves_the_limiter_usable() {
     let app = app("[store]\nurl = \"memory:\"\n[serve]\nworkers = 1\nmax_in_flight = 2\n");
     let limits = &app.config.limits;
     let limiter = Arc::new(FailureLimiter::new(limits.per_client, limits.per_source));
+    let pacing = jeton::http::pacing::Pacing::start().unwrap();
     let bound = Bound::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
     let address = bound.address().to_string();
     let _server = Workers::start(bound, LIMITS, Arc::new(AtomicI64::new(0)), move |_| {

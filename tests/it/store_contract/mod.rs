@@ -59,7 +59,7 @@ impl Fixture {
 
 fn run(fixture: &Fixture, clause: impl AsyncFnOnce(&Fixture)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let within = async { tokio::time::timeout(Duration::from_secs(60), clause(fixture)).await };
+    let within = async { tokio::time::timeout(Duration::from_mins(1), clause(fixture)).await };
     runtime.block_on(within).expect("the store answers");
 }
 
@@ -150,7 +150,7 @@ fn revocation(number: u8, end: u64) -> Revocation {
     Revocation { token: TokenId([number; 16]), expires_at: UnixTime::from_seconds(end) }
 }
 
-fn is_conflict<T>(result: Result<T, StoreError>) -> bool {
+fn is_conflict<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Conflict))
 }
 

@@ -165,10 +165,6 @@ impl Wire {
         std::mem::take(&mut self.unread)
     }
 
-    pub fn set_read_timeout(&self, timeout: Duration) {
-        self.stream.set_read_timeout(Some(timeout)).unwrap();
-    }
-
     /// Reads exactly this many bytes, as the frames of HTTP/2 need it.
     pub fn read_exact(&mut self, length: usize) -> Option<Vec<u8>> {
         while self.unread.len() < length {
