@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
+use super::steadiness::Steadiness;
 use super::{App, Survey};
 use crate::admin::{self, AdminError};
 use crate::audit::{Event, Kind};
@@ -41,6 +42,7 @@ pub struct Follower {
     revocations: Cursor,
     purge: Option<JoinHandle<()>>,
     rotation: Option<JoinHandle<()>>,
+    steadiness: Steadiness,
     last_answer: Instant,
     lost: bool,
     survey: Survey,
@@ -49,6 +51,7 @@ pub struct Follower {
 impl Follower {
     pub(super) fn new(app: Arc<App>, store: Arc<dyn Store>, master: MasterKey, key_revision: u64) -> Self {
         let (master, revocations, last_answer) = (Arc::new(master), Cursor::default(), Instant::now());
+        let steadiness = Steadiness::new(app.clock.now());
         let survey = Survey::new(Arc::clone(&store));
         Self {
             app,
@@ -59,6 +62,7 @@ impl Follower {
             revocations,
             purge: None,
             rotation: None,
+            steadiness,
             last_answer,
             lost: false,
             survey,
@@ -177,7 +181,7 @@ impl Follower {
         let (every, lead) = (self.app.config.keys.rotate_every, self.app.config.lead());
         let now = self.app.clock.now();
         let tries = self.rotation.as_ref().is_some_and(|rotation| !rotation.is_finished());
-        if tries || !is_due(self.app.keys.load().records(), (every, lead), now) {
+        if !self.steadiness.is_steady(now) || tries || !is_due(self.app.keys.load().records(), (every, lead), now) {
             return;
         }
         let (app, store, master) = (Arc::clone(&self.app), Arc::clone(&self.store), Arc::clone(&self.master));

@@ -2,7 +2,8 @@
 //! plans made at once one wins and the other's key is never used.
 //!
 //! Invariants: a key signs only after it was published for a [`Lead`], but for an emergency that says so; a retired key
-//! stays published until the last token that it signed has expired; a removed key's private part is forgotten.
+//! stays published until the last token that it signed has expired; the private part of a key that was lost is forgotten.
+//! Nothing is forgotten because a clock says so.
 
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ pub fn plan_rotation(
     }
     successor.published_at = now;
     successor.activated_at = now.plus(lead.before_use);
-    let mut planned = without_lost_parts(records, now);
+    let mut planned = records.to_vec();
     for record in &mut planned {
         if matches!(KeyState::of(record, now), KeyState::Active | KeyState::Published) {
             record.retired_at = Some(successor.activated_at);
@@ -74,8 +75,8 @@ pub fn plan_removal(records: &[KeyRecord], kid: &str, now: UnixTime) -> Result<V
     }
     record.retired_at = Some(record.retired_at.map_or(now, |retired_at| retired_at.min(now)));
     record.removed_at = Some(now);
-    let removed = without_lost_parts(&planned, now);
-    Ok(revive_predecessor(removed, now))
+    record.sealed = "".into();
+    Ok(revive_predecessor(planned, now))
 }
 
 /// The key that signs would retire for a successor that will never come: it goes on.
@@ -100,15 +101,6 @@ pub fn is_due<'a>(
     let mut active = records.filter(|record| KeyState::of(record, now) == KeyState::Active);
     let age = active.next().map(|record| now.plus(lead.before_use).since(record.activated_at));
     !waits && !every.is_zero() && age.is_some_and(|age| age >= every)
-}
-
-/// What is removed needs no private part any more.
-fn without_lost_parts(records: &[KeyRecord], now: UnixTime) -> Vec<KeyRecord> {
-    let forget = |record: &KeyRecord| match KeyState::of(record, now) {
-        KeyState::Removed => KeyRecord { sealed: "".into(), ..record.clone() },
-        _ => record.clone(),
-    };
-    records.iter().map(forget).collect()
 }
 
 #[cfg(test)]

@@ -62,38 +62,36 @@ impl fmt::Display for KeyState {
 }
 
 /// Everything that signing and the JWKS endpoint need, made ready for one instant.
+///
+/// Every key is held, also one that is not published at that instant: a wall clock that runs ahead for a moment must
+/// not cost a key that is needed once it is right again.
 #[derive(Debug)]
 pub struct KeySet {
-    signing: Vec<(KeyRecord, Arc<SigningKey>)>,
+    signing: Arc<[(KeyRecord, Arc<SigningKey>)]>,
     document: Arc<[u8]>,
 }
 
 impl KeySet {
-    /// Decrypts the records; those already removed are left out.
+    /// Decrypts the records; those whose private part was forgotten are left out.
     ///
     /// # Errors
     /// When a key cannot be decrypted or does not match its record.
     pub fn open(records: &[KeyRecord], master: &MasterKey, now: UnixTime) -> Result<Self, KeyError> {
-        let live = records.iter().filter(|record| KeyState::of(record, now) != KeyState::Removed);
-        let mut signing = live
+        let whole = records.iter().filter(|record| !record.sealed.is_empty());
+        let mut signing = whole
             .map(|record| Ok((record.clone(), Arc::new(SigningKey::open(record, master)?))))
             .collect::<Result<Vec<_>, KeyError>>()?;
         // Newest first, so that the first active one is the one that signs.
         signing.sort_by_key(|(record, _)| std::cmp::Reverse(record.activated_at));
-        let document = render(signing.iter().map(|(record, _)| record));
-        Ok(Self { signing, document })
+        let document = render(&signing, now);
+        Ok(Self { signing: signing.into(), document })
     }
 
-    /// The same keys, with those gone that are removed by `now`; `None` when nothing changes.
+    /// The same keys with the document of `now`; `None` when it is the same as before.
     #[must_use]
     pub fn advanced_to(&self, now: UnixTime) -> Option<Self> {
-        let is_live = |(record, _): &&(KeyRecord, Arc<SigningKey>)| KeyState::of(record, now) != KeyState::Removed;
-        let signing: Vec<_> = self.signing.iter().filter(is_live).cloned().collect();
-        if signing.len() == self.signing.len() {
-            return None;
-        }
-        let document = render(signing.iter().map(|(record, _)| record));
-        Some(Self { signing, document })
+        let document = render(&self.signing, now);
+        (document != self.document).then(|| Self { signing: Arc::clone(&self.signing), document })
     }
 
     /// The key that signs at `now`.
@@ -109,7 +107,7 @@ impl KeySet {
         active.map(|(record, _)| record.activated_at)
     }
 
-    /// The records behind it, newest first; those already removed are missing.
+    /// The records behind it, newest first.
     pub fn records(&self) -> impl Iterator<Item = &KeyRecord> + Clone {
         self.signing.iter().map(|(record, _)| record)
     }
@@ -121,8 +119,10 @@ impl KeySet {
     }
 }
 
-fn render<'a>(records: impl Iterator<Item = &'a KeyRecord>) -> Arc<[u8]> {
-    let keys: Vec<String> = records
+/// All keys but the removed ones.
+fn render(keys: &[(KeyRecord, Arc<SigningKey>)], now: UnixTime) -> Arc<[u8]> {
+    let published = keys.iter().map(|(record, _)| record).filter(|key| KeyState::of(key, now) != KeyState::Removed);
+    let keys: Vec<String> = published
         .map(|key| {
             let KeyRecord { public, kid, alg, .. } = key;
             format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{public}","kid":"{kid}","alg":"{alg}","use":"sig"}}"#)
@@ -150,5 +150,18 @@ mod tests {
         let document: serde_json::Value = serde_json::from_slice(set.document()).unwrap();
         let members: Vec<&String> = document["keys"][0].as_object().unwrap().keys().collect();
         assert_eq!(members, ["alg", "crv", "kid", "kty", "use", "x"]);
+    }
+
+    #[test]
+    fn p08_a_clock_that_runs_ahead_for_a_moment_costs_no_key() {
+        let master = MasterKey::from_random([9; 32]);
+        let mut old = key(1, &master, 0);
+        (old.retired_at, old.removed_at) = (Some(at(100)), Some(at(200)));
+        let set = KeySet::open(&[old.clone(), key(2, &master, 100)], &master, at(5_000)).unwrap();
+        let ahead = set.advanced_to(at(10_000)).unwrap_or(set);
+        assert!(!String::from_utf8_lossy(ahead.document()).contains(old.kid.as_str()));
+        let right_again = ahead.advanced_to(at(50)).unwrap();
+        assert_eq!(right_again.active(at(50)).unwrap().kid(), &old.kid);
+        assert!(String::from_utf8_lossy(right_again.document()).contains(old.kid.as_str()));
     }
 }
