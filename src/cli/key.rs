@@ -32,6 +32,8 @@ enum KeyCommand {
     /// Take a key that is lost out of the JWKS at once; one that signs has to be replaced first
     Remove {
         /// Its key id, from 'jeton key list'
+        // A thumbprint may begin with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         kid: String,
     },
 }
