@@ -50,7 +50,7 @@ impl Denial {
 }
 
 /// What a request comes with besides itself: time, the worker that serves it and what its source may still do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Occasion<'a> {
     /// Read once, at the edge.
     pub now: UnixTime,
@@ -89,7 +89,7 @@ impl Authenticator {
     pub async fn authenticate(
         &self,
         auth: &ClientAuth<'_>,
-        occasion: Occasion<'_>,
+        occasion: &Occasion<'_>,
     ) -> Result<Arc<CachedClient>, Denial> {
         match self.recognise(auth, occasion, Arc::clone) {
             Some(client) => Ok(client),
@@ -101,7 +101,7 @@ impl Authenticator {
     pub fn recognise<T>(
         &self,
         auth: &ClientAuth<'_>,
-        occasion: Occasion<'_>,
+        occasion: &Occasion<'_>,
         admit: impl FnOnce(&Arc<CachedClient>) -> T,
     ) -> Option<T> {
         let recognised = sole(auth).and_then(|presented| {
@@ -120,7 +120,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// As [`Authenticator::authenticate`].
-    pub async fn confirm(&self, auth: &ClientAuth<'_>, occasion: Occasion<'_>) -> Result<Arc<CachedClient>, Denial> {
+    pub async fn confirm(&self, auth: &ClientAuth<'_>, occasion: &Occasion<'_>) -> Result<Arc<CachedClient>, Denial> {
         if !occasion.may_ask_store {
             return Err(OAuthError::SLOW_DOWN.into());
         }

@@ -85,7 +85,7 @@ impl TokenInspector {
     pub async fn introspect(
         &self,
         request: &TokenReference<'_>,
-        occasion: Occasion<'_>,
+        occasion: &Occasion<'_>,
     ) -> Result<(Arc<CachedClient>, Introspection), Denial> {
         let caller = self.authenticator.authenticate(request.auth(), occasion).await?;
         let token = request.token()?;

@@ -34,7 +34,7 @@ pub struct TokenIssuer {
 
 /// What is constant while one request is answered.
 struct Moment<'a> {
-    occasion: Occasion<'a>,
+    occasion: &'a Occasion<'a>,
     token_id: TokenId,
     key: &'a SigningKey,
 }
@@ -60,7 +60,7 @@ impl TokenIssuer {
         &self,
         request: &TokenRequest<'_>,
         token_id: TokenId,
-        occasion: Occasion<'_>,
+        occasion: &Occasion<'_>,
     ) -> Result<TokenResponse, Denial> {
         let keys = self.keys.load();
         let key = keys.active(occasion.now).ok_or(Denial::NoSigningKey)?;

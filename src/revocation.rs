@@ -37,7 +37,7 @@ impl TokenRevoker {
     /// # Errors
     /// `invalid_client`, `invalid_request`, `unauthorized_client` for another client's token, or a store that did not
     /// acknowledge: then the token may still be good.
-    pub async fn revoke(&self, request: &TokenReference<'_>, occasion: Occasion<'_>) -> Result<(), Denial> {
+    pub async fn revoke(&self, request: &TokenReference<'_>, occasion: &Occasion<'_>) -> Result<(), Denial> {
         let caller = self.authenticator.authenticate(request.auth(), occasion).await?;
         let Some(token) = self.verifier.verify(request.token()?, occasion.now) else { return Ok(()) };
         if token.claims.client_id != caller.client.id.as_str() {

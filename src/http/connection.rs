@@ -67,14 +67,14 @@ pub async fn serve<S, H, F>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     H: Fn(Request<Incoming>, Peer) -> F + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Unpin + 'static,
 {
     let service = service_fn({
         let watch = Rc::clone(&watch);
         move |request| {
-            let (handler, in_flight) = (Rc::clone(&handler), Some(watch.begin_request()));
-            // Called inside, so that a handler that panics before its first await is caught as well.
-            Answering { answer: Box::pin(async move { handler(request, peer).await }), in_flight }
+            let in_flight = Some(watch.begin_request());
+            // A handler that panics before its first await is caught as well.
+            Answering { answer: catch_unwind(AssertUnwindSafe(|| handler(request, peer))).ok(), in_flight }
         }
     });
     let io = TokioIo::new(Guarded::new(stream, Rc::clone(&watch)));
@@ -100,24 +100,25 @@ pub async fn serve<S, H, F>(
     }
 }
 
-/// The answer to one request on its way. Boxed: hyper keeps room for it as long as the connection lives, and moves
-/// it about.
+/// The answer to one request on its way; none when asking for it panicked. hyper keeps room for it as long as the
+/// connection lives and moves it about, so it is small: what it waits for is in a box.
 struct Answering<F> {
-    answer: Pin<Box<F>>,
+    answer: Option<F>,
     in_flight: Option<InFlight>,
 }
 
-impl<F: Future<Output = Response<Full<Bytes>>>> Future for Answering<F> {
+impl<F: Future<Output = Response<Full<Bytes>>> + Unpin> Future for Answering<F> {
     type Output = Result<Response<Full<Bytes>>, Infallible>;
 
     /// The reply, or a constant 500 when making it panicked. What a request shares with others is behind locks
     /// that are whole after every step, so nothing is left half done.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let polled = catch_unwind(AssertUnwindSafe(|| self.answer.as_mut().poll(context)));
+        let answer = self.answer.as_mut();
+        let polled = answer.map(|answer| catch_unwind(AssertUnwindSafe(|| Pin::new(answer).poll(context))));
         let reply = match polled {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(reply)) => reply,
-            Err(_) => {
+            Some(Ok(Poll::Pending)) => return Poll::Pending,
+            Some(Ok(Poll::Ready(reply))) => reply,
+            Some(Err(_)) | None => {
                 tracing::error!("a request panicked; the panic's own line is above");
                 reply::closing(reply::refused(&OAuthError::SERVER_ERROR))
             }

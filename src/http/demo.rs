@@ -42,10 +42,7 @@ impl ResourceServer {
         let this = Arc::new(self);
         let server = Server::start(bound, limits, Arc::new(AtomicI64::new(0)), move |_| {
             let this = Arc::clone(&this);
-            move |request, _| {
-                let reply = this.answer(&request);
-                async move { reply }
-            }
+            move |request, _| std::future::ready(this.answer(&request))
         })?;
         Ok((server, address))
     }

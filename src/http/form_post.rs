@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::body::Incoming;
 
 use super::body::{self, BodyError};
@@ -50,47 +50,55 @@ impl Refusal {
     }
 }
 
+/// A request as it arrived, taken apart.
+pub struct Arrival {
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, until it is read.
+    pub body: Option<Incoming>,
+    /// Who sent it.
+    pub peer: Peer,
+    /// When its head was whole.
+    pub started: Instant,
+}
+
 /// A form that was read whole, and the request it came with.
 pub struct FormPost<'w> {
     worker: &'w Worker,
-    peer: Peer,
-    started: Instant,
-    headers: HeaderMap,
+    arrival: &'w Arrival,
     form: Bytes,
     /// Who the caller says it is, for the audit log.
     claimed: RefCell<Option<Box<str>>>,
 }
 
-/// Reads a request that was begun at `started`, and answers it by `call`. Gives the headers back to be used again. A
-/// refusal is written down as `refused`.
+/// Reads the form of a request, and answers it by `call`. A refusal is written down as `refused`.
 ///
 /// # Errors
 /// An overload, the first limit or rule of the body that is broken, or what `call` refuses.
-pub async fn answer<'w, T>(
-    worker: &'w Worker,
-    request: Request<Incoming>,
-    (peer, started, refused): (Peer, Instant, Kind),
-    call: impl AsyncFnOnce(&FormPost<'w>) -> Result<T, Refusal>,
-) -> Result<(T, HeaderMap), Refusal> {
-    let _permit = worker.admit(started).ok_or(OAuthError::TEMPORARILY_UNAVAILABLE)?;
-    let (parts, incoming) = request.into_parts();
-    let headers = parts.headers;
-    let form = body::read_form(&headers, incoming, worker.body_limits()).await.map_err(Refusal::Body)?;
+pub async fn answer<T>(
+    worker: &Worker,
+    arrival: &mut Arrival,
+    refused: Kind,
+    call: impl AsyncFnOnce(&FormPost<'_>) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    let _permit = worker.admit(arrival.started).ok_or(OAuthError::TEMPORARILY_UNAVAILABLE)?;
+    let body = arrival.body.take().ok_or(Refusal::Body(BodyError::Broken))?;
+    let form = body::read_form(&arrival.headers, body, worker.body_limits()).await.map_err(Refusal::Body)?;
     let read = Instant::now();
-    let post = FormPost { worker, peer, started, headers, form, claimed: RefCell::default() };
+    let post = FormPost { worker, arrival, form, claimed: RefCell::default() };
     // What cannot be written down is not done, where that is the policy.
-    let room = worker.trail(peer).room().await.map_err(|_| Refusal::from(OAuthError::TEMPORARILY_UNAVAILABLE));
+    let room = worker.trail(arrival.peer).room().await.map_err(|_| Refusal::from(OAuthError::TEMPORARILY_UNAVAILABLE));
     let answer = match room {
         Ok(()) => call(&post).await,
         Err(refusal) => Err(refusal),
     };
     if let Err(refusal) = &answer {
         post.note_refusal(refused, refusal);
+        if refusal.is_failed_authentication() {
+            worker.pacing().wait(read).await;
+        }
     }
-    if answer.as_ref().is_err_and(Refusal::is_failed_authentication) {
-        worker.pacing().wait(read).await;
-    }
-    answer.map(|answer| (answer, post.headers))
+    answer
 }
 
 impl FormPost<'_> {
@@ -103,7 +111,7 @@ impl FormPost<'_> {
     /// The headers of the request.
     #[must_use]
     pub const fn headers(&self) -> &HeaderMap {
-        &self.headers
+        &self.arrival.headers
     }
 
     /// What the `Authorization` header says.
@@ -111,7 +119,7 @@ impl FormPost<'_> {
     /// # Errors
     /// As [`BasicText::decode`].
     pub fn basic(&self) -> Result<Option<BasicText>, OAuthError> {
-        BasicText::decode(self.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))
+        BasicText::decode(self.arrival.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))
     }
 
     /// What the endpoint is called with.
@@ -119,14 +127,14 @@ impl FormPost<'_> {
     /// # Errors
     /// When this source failed too often for this client.
     pub fn occasion(&self, auth: &ClientAuth<'_>) -> Result<Occasion<'_>, Refusal> {
-        if self.worker.trail(self.peer).wants(Kind::TokenRefused) {
+        if self.worker.trail(self.arrival.peer).wants(Kind::TokenRefused) {
             *self.claimed.borrow_mut() = audit::claimed_id(claimed(auth)).map(Into::into);
         }
-        let verdict = self.worker.limiter().ask(self.peer.address.ip(), claimed(auth), self.started);
+        let verdict = self.worker.limiter().ask(self.arrival.peer.address.ip(), claimed(auth), self.arrival.started);
         if let Verdict::Throttled(seconds) = verdict {
             return Err(Refusal::Throttled(seconds));
         }
-        let (now, trail) = (self.worker.app().clock.now(), self.worker.trail(self.peer));
+        let (now, trail) = (self.worker.app().clock.now(), self.worker.trail(self.arrival.peer));
         Ok(Occasion { now, may_ask_store: verdict == Verdict::Free, shard: self.worker.shard(), trail })
     }
 
@@ -136,7 +144,7 @@ impl FormPost<'_> {
     /// The denial, handed on.
     pub fn settle<T>(&self, auth: &ClientAuth<'_>, answer: Result<T, Denial>) -> Result<T, Refusal> {
         if answer.as_ref().is_err_and(Denial::is_failed_authentication) {
-            self.worker.limiter().note_failure(self.peer.address.ip(), claimed(auth), self.started);
+            self.worker.limiter().note_failure(self.arrival.peer.address.ip(), claimed(auth), self.arrival.started);
         }
         answer.map_err(Refusal::Denied)
     }
@@ -144,7 +152,7 @@ impl FormPost<'_> {
     fn note_refusal(&self, kind: Kind, refusal: &Refusal) {
         let claimed = self.claimed.borrow();
         let event = Event { client: claimed.as_deref(), ..Event::new(kind, refusal.code().as_str()) };
-        self.worker.trail(self.peer).record(&event);
+        self.worker.trail(self.arrival.peer).record(&event);
     }
 }
 

@@ -1,14 +1,11 @@
 //! `POST /oauth2/introspect`: read, call, reply (RFC 7662 §2, RFC 9701 §4).
 
-use std::time::Instant;
-
+use http::HeaderMap;
 use http::header::ACCEPT;
-use http::{HeaderMap, Request};
-use hyper::body::Incoming;
 
-use super::form_post::{self, FormPost, Refusal, refuse};
+use super::form_post::{self, Arrival, FormPost, Refusal, refuse};
 use super::reply::{self, Reply};
-use super::worker::{Peer, Worker};
+use super::worker::Worker;
 use crate::audit::Kind;
 use crate::authenticator::Denial;
 use crate::introspection;
@@ -18,17 +15,16 @@ use crate::oauth::{OAuthError, TokenReference};
 const SIGNED: &str = "application/token-introspection+jwt";
 
 /// Answers an introspection request.
-pub async fn introspect(worker: &Worker, request: Request<Incoming>, peer: Peer) -> Reply {
-    let begun = (peer, Instant::now(), Kind::CallerRefused);
-    let answer = form_post::answer(worker, request, begun, async |post| look(worker, post).await).await;
-    answer.map_or_else(|refusal| refuse(&refusal, peer).0, |(reply, _)| reply)
+pub async fn introspect(worker: &Worker, arrival: &mut Arrival) -> Reply {
+    let answer = form_post::answer(worker, arrival, Kind::CallerRefused, async |post| look(worker, post).await).await;
+    answer.unwrap_or_else(|refusal| refuse(&refusal, arrival.peer).0)
 }
 
 async fn look(worker: &Worker, post: &FormPost<'_>) -> Result<Reply, Refusal> {
     let basic = post.basic()?;
     let request = TokenReference::parse(post.form(), basic.as_ref())?;
     let (app, occasion) = (worker.app(), post.occasion(request.auth())?);
-    let answer = app.inspector.introspect(&request, occasion).await;
+    let answer = app.inspector.introspect(&request, &occasion).await;
     let (caller, answer) = post.settle(request.auth(), answer)?;
     if wants_signature(post.headers()) {
         let keys = app.keys.load();

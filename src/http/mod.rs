@@ -60,7 +60,7 @@ pub fn serve(app: &Arc<App>, bound: Bound) -> io::Result<Server> {
     let (open, app) = (Arc::clone(app.metrics.connections()), Arc::clone(app));
     Server::start(bound, limits, open, move |index| {
         let worker = Rc::new(Worker::new(Arc::clone(&app), Arc::clone(&limiter), pacing.clone(), index));
-        move |request, peer| routes::answer(Rc::clone(&worker), request, peer)
+        move |request, peer| routes::answer(&worker, request, peer)
     })
 }
 
@@ -70,7 +70,7 @@ pub async fn serve_stream<S>(worker: Rc<Worker>, stream: S, peer: Peer)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let handler = Rc::new(move |request, peer| routes::answer(Rc::clone(&worker), request, peer));
+    let handler = Rc::new(move |request, peer| routes::answer(&worker, request, peer));
     connection::serve(stream, peer, guard::Watch::new(Rc::default()), (connection::builder(), handler)).await;
 }
 
@@ -84,9 +84,6 @@ pub fn serve_ops(app: &Arc<App>, bound: Bound) -> io::Result<Server> {
     let app = Arc::clone(app);
     Server::start(bound, limits, Arc::new(AtomicI64::new(0)), move |_| {
         let app = Arc::clone(&app);
-        move |request, _| {
-            let reply = ops::answer(&app, &request);
-            async move { reply }
-        }
+        move |request, _| std::future::ready(ops::answer(&app, &request))
     })
 }

@@ -3,11 +3,15 @@
 //! Paths are compared byte for byte: no trailing slash, no second slash, no case folding, no redirect (RFC 9700
 //! §4.12). An issuer with a path keeps the well-known names by insertion (RFC 8414 §3.1).
 
+use std::future::ready;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Instant;
 
 use http::{Method, Request, Version};
 use hyper::body::Incoming;
 
+use super::form_post::Arrival;
 use super::host;
 use super::introspect::introspect;
 use super::reply::{self, Reply};
@@ -63,29 +67,48 @@ impl Routes {
     }
 }
 
+/// The reply to a request, ready or on its way.
+pub type Answer = Pin<Box<dyn Future<Output = Reply>>>;
+
 /// Answers one request of the public listener.
-pub async fn answer(worker: Rc<Worker>, request: Request<Incoming>, peer: Peer) -> Reply {
+pub fn answer(worker: &Rc<Worker>, request: Request<Incoming>, peer: Peer) -> Answer {
+    let started = Instant::now();
     if !host::is_acceptable(request.version(), request.headers()) {
         let error = OAuthError::invalid_request("exactly one valid Host is needed");
         worker.shard().count_http(Endpoint::Other, 400);
-        return reply::closing(reply::refused(&error));
+        return Box::pin(ready(reply::closing(reply::refused(&error))));
     }
     let endpoint = worker.routes().find(request.uri().path());
     let can_close = request.version() < Version::HTTP_2;
-    let reply = match endpoint {
-        Endpoint::Token | Endpoint::Introspect | Endpoint::Revoke if request.method() != Method::POST => {
-            reply::method_not_allowed("POST")
+    match endpoint {
+        Endpoint::Jwks | Endpoint::Metadata => {
+            let reply = document(worker, endpoint, &request);
+            return Box::pin(ready(worker.finish((endpoint, can_close), reply)));
         }
-        Endpoint::Token => token(&worker, request, peer).await,
-        // Boxed, since few take these ways and every request would keep room for them.
-        Endpoint::Introspect => Box::pin(introspect(&worker, request, peer)).await,
-        Endpoint::Revoke => Box::pin(revoke(&worker, request, peer)).await,
-        Endpoint::Jwks | Endpoint::Metadata => document(&worker, endpoint, &request),
-        Endpoint::Other => reply::not_found(),
-    };
-    worker.shard().count_http(endpoint, reply.status().as_u16());
-    // Asked last: the drain may have begun while the body was on its way.
-    if can_close && worker.drains() { reply::closing(reply) } else { reply }
+        Endpoint::Other => return Box::pin(ready(worker.finish((endpoint, can_close), reply::not_found()))),
+        Endpoint::Token | Endpoint::Introspect | Endpoint::Revoke if request.method() != Method::POST => {
+            return Box::pin(ready(worker.finish((endpoint, can_close), reply::method_not_allowed("POST"))));
+        }
+        Endpoint::Token | Endpoint::Introspect | Endpoint::Revoke => {}
+    }
+    // Taken apart here and lent from here on: what is handed from future to future takes room in each of them.
+    let (parts, body) = request.into_parts();
+    let mut arrival = Arrival { headers: parts.headers, body: Some(body), peer, started };
+    let worker = Rc::clone(worker);
+    match endpoint {
+        Endpoint::Introspect => Box::pin(async move {
+            let reply = introspect(&worker, &mut arrival).await;
+            worker.finish((endpoint, can_close), reply)
+        }),
+        Endpoint::Revoke => Box::pin(async move {
+            let reply = revoke(&worker, &mut arrival).await;
+            worker.finish((endpoint, can_close), reply)
+        }),
+        _ => Box::pin(async move {
+            let reply = token(&worker, &mut arrival).await;
+            worker.finish((endpoint, can_close), reply)
+        }),
+    }
 }
 
 fn document(worker: &Worker, endpoint: Endpoint, request: &Request<Incoming>) -> Reply {

@@ -128,7 +128,7 @@ impl Server {
     where
         M: Fn(usize) -> H + Clone + Send + 'static,
         H: Fn(Request<Incoming>, Peer) -> F + 'static,
-        F: Future<Output = Response<Full<Bytes>>> + 'static,
+        F: Future<Output = Response<Full<Bytes>>> + Unpin + 'static,
     {
         let (phase, told) = watch::channel(Phase::Serving);
         let mut workers = Vec::new();
@@ -204,7 +204,7 @@ impl Drop for Registration {
 impl<H, F> Acceptor<H>
 where
     H: Fn(Request<Incoming>, Peer) -> F + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Unpin + 'static,
 {
     fn new(limits: ConnectionLimits, open: Arc<AtomicI64>, handler: H) -> Self {
         Self {

@@ -10,13 +10,13 @@ use super::body::BodyLimits;
 use super::metadata;
 use super::overload::{Overload, Permit};
 use super::pacing::Pacing;
-use super::reply::Document;
+use super::reply::{self, Document, Reply};
 use super::routes::Routes;
 use crate::app::App;
 use crate::audit::Trail;
 use crate::jwt::TokenId;
 use crate::limiter::FailureLimiter;
-use crate::metrics::Shard;
+use crate::metrics::{Endpoint, Shard};
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -99,10 +99,12 @@ impl Worker {
         self.overload.admit(now)
     }
 
-    /// True once the process is about to stop: replies end their connections.
+    /// Counts a reply, and lets it end its connection where one can be ended and the process is about to stop. Asked
+    /// last: the drain may have begun while the body was on its way.
     #[must_use]
-    pub fn drains(&self) -> bool {
-        self.app.is_draining()
+    pub fn finish(&self, (endpoint, can_close): (Endpoint, bool), reply: Reply) -> Reply {
+        self.shard().count_http(endpoint, reply.status().as_u16());
+        if can_close && self.app.is_draining() { reply::closing(reply) } else { reply }
     }
 
     /// The bounds of a body.

@@ -17,9 +17,27 @@ const GRANT_TYPE: &str = "client_credentials";
 #[derive(Debug)]
 pub struct TokenRequest<'a> {
     auth: ClientAuth<'a>,
-    grant_type: Option<Cow<'a, str>>,
+    grant_type: GrantType,
     scope: Option<Cow<'a, str>>,
     resources: Vec<Cow<'a, str>>,
+}
+
+/// The grant type as it matters: there is one.
+#[derive(Clone, Copy, Debug)]
+enum GrantType {
+    ClientCredentials,
+    Other,
+    Missing,
+}
+
+impl GrantType {
+    fn of(asked: Option<&str>) -> Self {
+        match asked {
+            Some(GRANT_TYPE) => Self::ClientCredentials,
+            Some(_) => Self::Other,
+            None => Self::Missing,
+        }
+    }
 }
 
 /// The parameters that are read, before the client authentication is made of them.
@@ -50,7 +68,8 @@ impl<'a> TokenRequest<'a> {
         }
         let auth = read.auth.client_auth(basic)?;
         read.resources.extend(read.audience.take());
-        Ok(Self { auth, grant_type: read.grant_type.take(), scope: read.scope.take(), resources: read.resources })
+        let grant_type = GrantType::of(read.grant_type.take().as_deref());
+        Ok(Self { auth, grant_type, scope: read.scope.take(), resources: read.resources })
     }
 
     /// How the client authenticates.
@@ -74,10 +93,12 @@ impl<'a> TokenRequest<'a> {
     /// # Errors
     /// `invalid_request` without a grant type, `unsupported_grant_type` for any but client credentials.
     pub fn check_grant_type(&self) -> Result<(), OAuthError> {
-        match self.grant_type.as_deref() {
-            Some(GRANT_TYPE) => Ok(()),
-            Some(_) => Err(OAuthError::new(ErrorCode::UnsupportedGrantType, "grant_type must be client_credentials")),
-            None => Err(OAuthError::invalid_request("grant_type is missing")),
+        match self.grant_type {
+            GrantType::ClientCredentials => Ok(()),
+            GrantType::Other => {
+                Err(OAuthError::new(ErrorCode::UnsupportedGrantType, "grant_type must be client_credentials"))
+            }
+            GrantType::Missing => Err(OAuthError::invalid_request("grant_type is missing")),
         }
     }
 }

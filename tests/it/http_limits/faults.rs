@@ -43,13 +43,13 @@ fn t225_p12_a_panic_in_one_request_is_a_500_and_nothing_else() {
         |request: http::Request<hyper::body::Incoming>, _| {
             let path = request.uri().path().to_owned();
             assert_ne!(path, "/at-once", "the secret of the panic");
-            async move {
+            Box::pin(async move {
                 assert_ne!(path, "/before", "the secret of the panic");
                 tokio::task::yield_now().await;
                 assert_ne!(path, "/after", "the secret of the panic");
                 drop(request);
                 Response::new(http_body_util::Full::from("ok"))
-            }
+            })
         }
     })
     .unwrap();
@@ -97,7 +97,7 @@ fn t225_a_panic_gives_its_permit_back_and_leaves_the_limiter_usable() {
         let worker = Rc::new(Worker::new(Arc::clone(&app), Arc::clone(&limiter), pacing.clone(), 0));
         move |request: http::Request<hyper::body::Incoming>, peer: jeton::http::Peer| {
             let worker = Rc::clone(&worker);
-            async move {
+            Box::pin(async move {
                 if request.uri().path() == "/panic" {
                     let _permit = worker.admit(Instant::now());
                     let keys = worker.app().keys.load();
@@ -105,8 +105,8 @@ fn t225_a_panic_gives_its_permit_back_and_leaves_the_limiter_usable() {
                     tokio::task::yield_now().await;
                     assert!(keys.document().is_empty(), "the panic that this test is about");
                 }
-                jeton::http::routes::answer(worker, request, peer).await
-            }
+                jeton::http::routes::answer(&worker, request, peer).await
+            })
         }
     })
     .unwrap();
