@@ -18,6 +18,8 @@ use crate::store::cache::{CachedClient, ClientCache};
 pub enum Denial {
     /// The client did not ask properly.
     Refused(OAuthError),
+    /// Too many failures from its source; seconds to wait.
+    Throttled(u32),
     /// The store did not answer.
     Store(Arc<StoreError>),
     /// No key may sign now.
@@ -38,6 +40,7 @@ impl Denial {
     pub const fn public(&self) -> OAuthError {
         match self {
             Self::Refused(error) => *error,
+            Self::Throttled(_) => OAuthError::SLOW_DOWN,
             Self::Store(_) | Self::NoSigningKey | Self::Outdated => OAuthError::TEMPORARILY_UNAVAILABLE,
         }
     }
@@ -54,8 +57,8 @@ impl Denial {
 pub struct Occasion<'a> {
     /// Read once, at the edge.
     pub now: UnixTime,
-    /// False for a source that used up its failures: it is served from memory only.
-    pub may_ask_store: bool,
+    /// Set for a source that used up its failures: for so many seconds it is served from memory only.
+    pub throttled: Option<u32>,
     /// Where the worker counts.
     pub shard: &'a Shard,
     /// Where it writes down what happened.
@@ -121,8 +124,8 @@ impl Authenticator {
     /// # Errors
     /// As [`Authenticator::authenticate`].
     pub async fn confirm(&self, auth: &ClientAuth<'_>, occasion: &Occasion<'_>) -> Result<Arc<CachedClient>, Denial> {
-        if !occasion.may_ask_store {
-            return Err(OAuthError::SLOW_DOWN.into());
+        if let Some(seconds) = occasion.throttled {
+            return Err(Denial::Throttled(seconds));
         }
         let mut accepted: Option<Arc<CachedClient>> = None;
         let mut count = 0;

@@ -107,25 +107,31 @@ impl TokenInspector {
         }
         let clients = self.authenticator.clients();
         let id = &token.claims.client_id;
-        if let Some(good) = clients.with_known(id, |known| upholds(&known.client, &token.claims)) {
+        if let Some(good) = clients.with_known(id, |known| self.upholds(&known.client, &token.claims)) {
             return Ok(good);
         }
         let found = clients.load(id).await.map_err(Denial::Store)?;
-        Ok(found.is_some_and(|known| upholds(&known.client, &token.claims)))
+        Ok(found.is_some_and(|known| self.upholds(&known.client, &token.claims)))
+    }
+
+    /// Whether the client still is and may what the token says. A second counts as revoked whole: `iat` knows no finer
+    /// time, and the token of that second may be the one that was meant.
+    fn upholds(&self, client: &Client, claims: &AccessToken) -> bool {
+        let revoked = client.tokens_revoked_at.is_some_and(|until| claims.iat <= until);
+        let scope = if claims.scope.is_empty() { Ok(Scope::default()) } else { Scope::parse(&claims.scope) };
+        let default = &self.authenticator.clients().defaults().audience;
+        let held = client.audience_or(default);
+        let is_held = |audience: &str| held.iter().any(|held| held.as_str() == audience);
+        client.enabled
+            && !revoked
+            && claims.aud.iter().all(is_held)
+            && scope.is_ok_and(|scope| scope.is_subset_of(&client.scope))
     }
 }
 
 /// Its own tokens, and those for a resource server that it is.
 fn may_see(caller: &Client, claims: &AccessToken) -> bool {
     claims.client_id == caller.id.as_str() || caller.serves.iter().any(|served| claims.aud.contains(served.as_str()))
-}
-
-/// Whether the client still is and may what the token says. A second counts as revoked whole: `iat` knows no finer
-/// time, and the token of that second may be the one that was meant.
-fn upholds(client: &Client, claims: &AccessToken) -> bool {
-    let revoked = client.tokens_revoked_at.is_some_and(|until| claims.iat <= until);
-    let scope = if claims.scope.is_empty() { Ok(Scope::default()) } else { Scope::parse(&claims.scope) };
-    client.enabled && !revoked && scope.is_ok_and(|scope| scope.is_subset_of(&client.scope))
 }
 
 /// Signs an answer for `audience` (RFC 9701 §5), so that it can be kept as evidence. It has a `typ` of its own, so that

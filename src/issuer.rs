@@ -82,7 +82,7 @@ impl TokenIssuer {
         request: &TokenRequest<'_>,
         moment: &Moment<'_>,
     ) -> Result<Draft, OAuthError> {
-        let grant = known.client.authorize(request)?;
+        let grant = known.client.authorize(request, &self.authenticator.clients().defaults().audience)?;
         if grant.is_default() {
             return Ok(self.draft(&grant, &known.claims, moment));
         }

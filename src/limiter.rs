@@ -1,10 +1,10 @@
 //! Bounds failed authentications, per source and client and per source, without ever locking a client out.
 //!
-//! Two buckets (GCRA, the leaky bucket as one instant):
-//! - *source and client*: once empty, this client is refused from this source address before its secret is
-//!   looked at, right or wrong. The same client goes on from everywhere else.
-//! - *source*: once empty, this source no longer makes the store confirm its failures. Clients whose secret is
-//!   right are served all the same, so a neighbour behind the same address is not locked out.
+//! Two buckets (GCRA, the leaky bucket as one instant): one for a client as asked for by a source address, one for
+//! the source address. Once either is empty, the source no longer makes the store confirm its failures: it is told to
+//! slow down. Clients that are known from memory and whose secret is right are served all the same, so neither
+//! a neighbour behind the same address nor whoever guesses keeps a client out; against 256 random bits, guesses that
+//! are answered from memory are no danger.
 //!
 //! Memory is fixed: buckets live in tables of atomics; where two keys meet in one cell, the newer takes it.
 //! While nobody fails, a request costs one relaxed load here.
@@ -27,17 +27,6 @@ pub struct Allowance {
     pub burst: u32,
     /// Failures that are forgiven per second.
     pub per_second: u32,
-}
-
-/// What a source may do now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Anything.
-    Free,
-    /// Be served from memory, but not make the store confirm a failure.
-    KnownOnly,
-    /// Nothing for this client, for this many seconds.
-    Throttled(u32),
 }
 
 /// The limiter of one process.
@@ -64,17 +53,16 @@ impl FailureLimiter {
         }
     }
 
-    /// Asks before a client authenticates from `source`.
+    /// Asks before a client authenticates from `source`: for how many seconds the store is not to be asked for them.
     #[must_use]
-    pub fn ask(&self, source: IpAddr, client: &str, now: Instant) -> Verdict {
+    pub fn ask(&self, source: IpAddr, client: &str, now: Instant) -> Option<u32> {
         let now = self.millis(now);
         if now >= self.watched_until.load(Ordering::Relaxed) {
-            return Verdict::Free;
+            return None;
         }
-        if let Some(wait) = self.pairs.wait(self.pair_key(source, client), now) {
-            return Verdict::Throttled(u32::try_from(wait.div_ceil(1000)).unwrap_or(u32::MAX));
-        }
-        if self.sources.wait(self.source_key(source), now).is_some() { Verdict::KnownOnly } else { Verdict::Free }
+        let pair = self.pairs.wait(self.pair_key(source, client), now);
+        let wait = pair.max(self.sources.wait(self.source_key(source), now))?;
+        Some(u32::try_from(wait.div_ceil(1000)).unwrap_or(u32::MAX))
     }
 
     /// Notes a failed authentication. One that the source bucket no longer pays for is not charged to the pair, so
@@ -176,13 +164,13 @@ mod tests {
     fn t090_a_source_is_throttled_for_one_client_and_for_a_time() {
         let (limiter, now) = (limiter(), Instant::now());
         for _ in 0..3 {
-            assert_eq!(limiter.ask(HERE, "c", now), Verdict::Free);
+            assert_eq!(limiter.ask(HERE, "c", now), None);
             limiter.note_failure(HERE, "c", now);
         }
-        assert_eq!(limiter.ask(HERE, "c", now), Verdict::Throttled(1));
-        assert_eq!(limiter.ask(HERE, "d", now), Verdict::Free, "another client from the same source");
-        assert_eq!(limiter.ask(THERE, "c", now), Verdict::Free, "the same client from elsewhere");
-        assert_eq!(limiter.ask(HERE, "c", now + Duration::from_millis(1001)), Verdict::Free);
+        assert_eq!(limiter.ask(HERE, "c", now), Some(1));
+        assert_eq!(limiter.ask(HERE, "d", now), None, "another client from the same source");
+        assert_eq!(limiter.ask(THERE, "c", now), None, "the same client from elsewhere");
+        assert_eq!(limiter.ask(HERE, "c", now + Duration::from_millis(1001)), None);
     }
 
     #[test]
@@ -191,8 +179,8 @@ mod tests {
         for n in 0..100_000 {
             limiter.note_failure(HERE, &n.to_string(), now);
         }
-        assert_eq!(limiter.ask(HERE, "right", now), Verdict::KnownOnly);
-        assert_eq!(limiter.ask(THERE, "right", now), Verdict::Free);
+        assert_eq!(limiter.ask(HERE, "right", now), Some(1));
+        assert_eq!(limiter.ask(THERE, "right", now), None);
     }
 
     #[test]
@@ -202,7 +190,7 @@ mod tests {
         for _ in 0..1000 {
             limiter.note_failure(HERE, "c", now);
         }
-        assert_eq!(limiter.ask(HERE, "c", now), Verdict::Free);
+        assert_eq!(limiter.ask(HERE, "c", now), None);
     }
 
     #[test]

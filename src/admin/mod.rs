@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::audit::{Event, Journal, Kind};
 use crate::clock::UnixTime;
 use crate::keys::{KeyError, MasterKey};
+use crate::oauth::audience::MAX_RESOURCES;
 use crate::oauth::client::MAX_SECRETS;
 use crate::oauth::{Audience, Client, ClientId, ClientSecret, Scope, Secret, SecretId};
 use crate::store::{Store, StoreError};
@@ -20,6 +21,8 @@ pub use keys::{rotate_keys, unlock};
 
 /// How often a write is repeated when others keep coming first.
 const ATTEMPTS: usize = 16;
+/// The most that a token says of audience and scope: it has to fit into a header and into what verifiers look at.
+const MAX_CLAIM_BYTES: usize = 6000;
 /// The longest name of a client.
 const MAX_NAME_BYTES: usize = 200;
 
@@ -348,6 +351,12 @@ fn apply(change: &ClientChange, client: &mut Client) -> Result<(), AdminError> {
     }
     if let Some(may) = change.may_request_tokens {
         client.may_request_tokens = may;
+    }
+    let claims = |list: &[Audience]| list.iter().map(|audience| audience.as_str().len()).sum::<usize>();
+    if client.audience.len().max(client.serves.len()) > MAX_RESOURCES
+        || claims(&client.audience) + client.scope.as_str().len() > MAX_CLAIM_BYTES
+    {
+        return Err(AdminError::Refused("a token would be too large: at most 16 audiences, 6000 bytes with the scope"));
     }
     if !client.granted_by_default().is_subset_of(&client.scope) {
         return Err(AdminError::Refused("the default scope must be part of the scope"));

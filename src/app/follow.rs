@@ -14,8 +14,10 @@ use super::steadiness::Steadiness;
 use super::{App, Survey};
 use crate::admin::{self, AdminError};
 use crate::audit::{Event, Kind};
+use crate::config::Config;
 use crate::keys::rotation::is_due;
 use crate::keys::{KeyError, KeySet, MasterKey};
+use crate::oauth::ClientId;
 use crate::store::{Change, Changes, Cursor, Store, StoreError};
 
 /// How often the change feed is read; half of what the promise of one second leaves room for.
@@ -38,6 +40,7 @@ pub struct Follower {
     store: Arc<dyn Store>,
     master: Arc<MasterKey>,
     key_revision: u64,
+    keys_changed: bool,
     cursor: Option<Cursor>,
     revocations: Cursor,
     purge: Option<JoinHandle<()>>,
@@ -58,6 +61,7 @@ impl Follower {
             store,
             master,
             key_revision,
+            keys_changed: false,
             cursor: None,
             revocations,
             purge: None,
@@ -90,21 +94,27 @@ impl Follower {
         self.note(outcome);
         self.look_over().await;
         self.advance_keys();
-        self.rotate_keys();
+        // What a wrong clock would remove or plan stays so when the clock is right again.
+        if self.steadiness.is_steady(self.app.clock.now()) {
+            self.purge_revocations();
+            self.rotate_keys();
+        }
     }
 
+    /// Clients and revocations come first: nothing that is wrong with a key may keep a disabled client in.
     async fn follow(&mut self) -> Result<(), StoreError> {
         let asked = Instant::now();
         let changes = self.store.changes_since(self.cursor).await?;
         // Before the first answer anything may have changed since the keys were read.
-        if self.cursor.is_none() || changes.gap || changes.entries.contains(&Change::Keys) {
-            self.reload_keys().await?;
-        }
+        self.keys_changed |= self.cursor.is_none() || changes.gap || changes.entries.contains(&Change::Keys);
         self.forget_changed(&changes);
         self.follow_revocations(changes.gap).await?;
         self.cursor = Some(changes.cursor);
         self.app.revoked.note_current(asked);
-        self.purge_revocations();
+        if self.keys_changed {
+            self.reload_keys().await?;
+            self.keys_changed = false;
+        }
         Ok(())
     }
 
@@ -124,10 +134,11 @@ impl Follower {
         }
     }
 
-    /// Removes revocations of tokens that no clock takes for valid any more: a few at a time, so that no other write
+    /// Removes revocations of tokens that no clock takes for valid any more, however wrong it was at the start: a few at a time, so that no other write
     /// waits for it, and beside the follower, so that a slow disk does not keep it from the news.
     fn purge_revocations(&mut self) {
-        let before = self.app.clock.now().minus(self.app.config.keys.clock_skew);
+        let Config { keys, token, .. } = &self.app.config;
+        let before = self.app.clock.now().minus(keys.clock_skew + token.max_lifetime);
         self.app.revoked.forget_expired(before, PURGE_AT_ONCE);
         if self.purge.as_ref().is_some_and(|purge| !purge.is_finished()) {
             return;
@@ -149,10 +160,18 @@ impl Follower {
         if self.cursor.is_none() || changes.gap {
             clients.forget_all();
         }
-        for change in &changes.entries {
-            if let Change::Client(id) = change {
-                clients.forget(id);
-            }
+        let client_of = |change: &Change| if let Change::Client(id) = change { Some(id.clone()) } else { None };
+        let mut known: Vec<ClientId> = changes.entries.iter().filter_map(client_of).collect();
+        known.retain(|id| clients.forget(id));
+        if !known.is_empty() {
+            // Read again beside the follower, so that who is served from memory goes on being so.
+            let authenticator = Arc::clone(&self.app.authenticator);
+            tokio::spawn(async move {
+                for id in known {
+                    // A store that does not answer is asked again by the client's next request.
+                    drop(authenticator.clients().load(id.as_str()).await);
+                }
+            });
         }
     }
 
@@ -166,13 +185,13 @@ impl Follower {
         match KeySet::open(&records.keys, &self.master, self.app.clock.now()) {
             Ok(keys) => {
                 self.app.keys.store(Arc::new(keys));
-                self.key_revision = records.revision;
                 tracing::info!(keys = records.keys.len(), "signing keys reloaded");
-                Ok(())
             }
-            // The keys in memory go on: better an old key than none.
-            Err(error) => Err(StoreError::Corrupt(error.to_string())),
+            // Better an old key than none; said once for each writing of them.
+            Err(error) => tracing::error!(%error, "the signing keys were not reloaded, those in memory go on"),
         }
+        self.key_revision = records.revision;
+        Ok(())
     }
 
     /// Publishes a successor in time, beside the follower. Several servers may try: the store lets one of them, and all
@@ -181,7 +200,7 @@ impl Follower {
         let (every, lead) = (self.app.config.keys.rotate_every, self.app.config.lead());
         let now = self.app.clock.now();
         let tries = self.rotation.as_ref().is_some_and(|rotation| !rotation.is_finished());
-        if !self.steadiness.is_steady(now) || tries || !is_due(self.app.keys.load().records(), (every, lead), now) {
+        if tries || !is_due(self.app.keys.load().records(), (every, lead), now) {
             return;
         }
         let (app, store, master) = (Arc::clone(&self.app), Arc::clone(&self.store), Arc::clone(&self.master));

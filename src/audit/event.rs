@@ -104,8 +104,7 @@ impl Event<'_> {
         }
     }
 
-    /// Appends the event as one line. Strings are escaped by JSON's rules, and beyond them where a terminal or a
-    /// line splitter would see more than text.
+    /// Appends the event as one line, its strings escaped by JSON's rules.
     pub(super) fn push_line(&self, at: SystemTime, lines: &mut Vec<u8>) {
         let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let second = UnixTime::from_seconds(since.as_secs()).to_string();

@@ -28,6 +28,7 @@ impl Issuer {
     pub async fn find(address: &str) -> Result<Self, CliError> {
         // A terminating slash is not part of the path that is inserted (RFC 8414 §3.1).
         let address = address.trim_end_matches('/');
+        check_private(address)?;
         let path_at = address.find("://").and_then(|at| Some(at + 3 + address.get(at + 3..)?.find('/')?));
         let (origin, path) = address.split_at_checked(path_at.unwrap_or(address.len())).unwrap_or((address, ""));
         Self::new(address, fetch_json(&format!("{origin}{METADATA}{path}")).await?)
@@ -52,12 +53,23 @@ impl Issuer {
     pub fn endpoint(&self, member_name: &str) -> Result<String, CliError> {
         let url = member(&self.metadata, member_name)?;
         if self.name == self.address {
+            check_private(&url)?;
             return Ok(url);
         }
         let below = url.strip_prefix(&self.name).filter(|path| path.starts_with('/'));
         let elsewhere = || CliError::Failed(printable(&format!("{member_name} is not below {}", self.name)));
         Ok(format!("{}{}", self.address, below.ok_or_else(elsewhere)?))
     }
+}
+
+/// Secrets and keys go through nothing that others can read or change: https, or this machine.
+fn check_private(url: &str) -> Result<(), CliError> {
+    if IssuerUrl::parse(url).is_ok() {
+        return Ok(());
+    }
+    let sentence =
+        format!("{url} is neither https nor on this machine: a secret or a key would cross the network open to all");
+    Err(CliError::Failed(printable(&sentence)))
 }
 
 /// Fetches a JSON document.

@@ -94,7 +94,7 @@ pub fn record(output: Output, lines: &[(&str, String)], value: &impl Serialize) 
     let mut out = io::stdout().lock();
     for (name, value) in lines {
         let gap = if width == 0 { "\t" } else { "  " };
-        writeln!(out, "{name:<width$}{gap}{}", printable(value))?;
+        writeln!(out, "{:<width$}{gap}{}", printable(name), printable(value))?;
     }
     Ok(())
 }

@@ -16,6 +16,8 @@ use crate::http::{self, Bound, Drained, Server};
 use crate::oauth::IssuerUrl;
 use crate::store::OpenMode;
 
+/// Open files besides the connections: the store, listeners, logs.
+const SPARE_FILES: usize = 64;
 /// How often it is checked that all threads still run.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
 
@@ -53,12 +55,28 @@ pub async fn run(global: &Global, args: ServeArgs) -> Result<(), CliError> {
     raw.set_flag("ops_listen", args.ops_listen, "--ops-listen")?;
     let config = Config::from_raw(&raw)?;
     log::start(&config.log)?;
+    warn_of_few_files(&config);
     // Before the first request, so that a signal is never missed.
     let signals = Signals::new()?;
     let running = start(config).await?;
     let (listen, ops_listen) = (running.address.to_string(), running.ops_address.to_string());
     tracing::info!(listen, ops_listen, issuer = running.app.issuer.as_str(), "ready");
     running.until_stopped(signals).await
+}
+
+/// Connections beyond the limit of open files hang unanswered instead of being told so.
+fn warn_of_few_files(config: &Config) {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+    let needed = config.serve.max_connections + SPARE_FILES;
+    if let Some(soft) = soft.filter(|soft| *soft < needed) {
+        tracing::warn!(
+            soft,
+            needed,
+            "the limit of open files is below serve.max_connections: raise it (ulimit -n, LimitNOFILE) or lower the setting"
+        );
+    }
 }
 
 /// Opens the store, unlocks the keys, binds, and serves.
@@ -140,7 +158,10 @@ impl Running {
                     Err(CliError::Failed(format!("{connections} connections were cut at the end of serve.drain")))
                 }
             },
-            () = signals.next() => Err(CliError::Failed("stopped at once by a second signal".to_owned())),
+            () = signals.next() => {
+                self.app.audit.end();
+                Err(CliError::Failed("stopped at once by a second signal".to_owned()))
+            }
         }
     }
 

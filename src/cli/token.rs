@@ -176,7 +176,9 @@ fn lines_of(header: &Value, claims: &Value, verdict: &str, now: UnixTime) -> Vec
             ("iat" | "nbf", Some(instant)) => instant.to_string(),
             _ => text,
         };
-        lines.push((name.clone(), text));
+        // The token's own word must not pass for ours.
+        let name = if name == "verdict" { "claim verdict".to_owned() } else { name.clone() };
+        lines.push((name, text));
     }
     lines.push(("verdict".to_owned(), verdict.to_owned()));
     lines

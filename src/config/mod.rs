@@ -257,13 +257,12 @@ impl Config {
     }
 
     /// The distances between a signing key's instants. A verifier may have fetched the keys from the last server to
-    /// learn of a new one, so the spread comes on top of what it may keep them for.
+    /// learn of a new one, so the spread comes on top of what it may keep them for; and one that lost the store goes on
+    /// with what it knows for the grace.
     #[must_use]
     pub fn lead(&self) -> Lead {
-        Lead {
-            before_use: KEY_SPREAD + self.keys.jwks_max_age + self.keys.clock_skew,
-            after_use: self.token.max_lifetime + self.keys.clock_skew,
-        }
+        let unaware = KEY_SPREAD + self.keys.clock_skew + self.store.outage_grace;
+        Lead { before_use: unaware + self.keys.jwks_max_age, after_use: unaware + self.token.max_lifetime }
     }
 }
 

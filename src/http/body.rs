@@ -14,13 +14,17 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCO
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
-/// How much of a body is read, and for how long.
+use super::waiting::Waiting;
+
+/// How much of a body is read, for how long, and who waits.
 #[derive(Clone, Copy, Debug)]
-pub struct BodyLimits {
+pub struct BodyLimits<'a> {
     /// In bytes.
     pub size: usize,
     /// From the end of the head to the end of the body.
     pub deadline: Duration,
+    /// Where it waits while it is on its way.
+    pub waiting: &'a Waiting,
 }
 
 /// Why a body is refused.
@@ -42,7 +46,7 @@ pub enum BodyError {
 ///
 /// # Errors
 /// The first limit or rule that it breaks.
-pub async fn read_form(headers: &HeaderMap, body: Incoming, limits: BodyLimits) -> Result<Bytes, BodyError> {
+pub async fn read_form(headers: &HeaderMap, body: Incoming, limits: BodyLimits<'_>) -> Result<Bytes, BodyError> {
     check_encoding(headers)?;
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match declared {
@@ -60,7 +64,14 @@ pub async fn read_form(headers: &HeaderMap, body: Incoming, limits: BodyLimits) 
     let now = poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await;
     match now {
         Poll::Ready(read) => read,
-        Poll::Pending => tokio::time::timeout(limits.deadline, reading).await.unwrap_or(Err(BodyError::Late)),
+        Poll::Pending => {
+            let mut place = limits.waiting.enter();
+            tokio::select! {
+                read = reading => read,
+                () = tokio::time::sleep(limits.deadline) => Err(BodyError::Late),
+                () = place.taken() => Err(BodyError::Late),
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! The order of checks is fixed: limits, syntax, client authentication, then whatever the endpoint is about (RFC
 //! 6749 §5.2), so that an unauthenticated caller learns nothing.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -16,7 +16,6 @@ use super::reply::{self, Reply};
 use super::worker::{Peer, Worker};
 use crate::audit::{self, Event, Kind};
 use crate::authenticator::{Denial, Occasion};
-use crate::limiter::Verdict;
 use crate::oauth::client_auth::{BasicText, ClientAuth};
 use crate::oauth::{ErrorCode, OAuthError};
 
@@ -26,8 +25,6 @@ pub enum Refusal {
     Denied(Denial),
     /// The body never came, was too long or of the wrong kind.
     Body(BodyError),
-    /// Too many failures; seconds to wait.
-    Throttled(u32),
 }
 
 impl From<OAuthError> for Refusal {
@@ -41,7 +38,6 @@ impl Refusal {
         match self {
             Self::Denied(denial) => denial.public().code(),
             Self::Body(_) => ErrorCode::InvalidRequest,
-            Self::Throttled(_) => ErrorCode::SlowDown,
         }
     }
 
@@ -69,6 +65,7 @@ pub struct FormPost<'w> {
     form: Bytes,
     /// Who the caller says it is, for the audit log.
     claimed: RefCell<Option<Box<str>>>,
+    has_asked: Cell<bool>,
 }
 
 /// Reads the form of a request, and answers it by `call`. A refusal is written down as `refused`.
@@ -81,11 +78,12 @@ pub async fn answer<T>(
     refused: Kind,
     call: impl AsyncFnOnce(&FormPost<'_>) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
-    let _permit = worker.admit(arrival.started).ok_or(OAuthError::TEMPORARILY_UNAVAILABLE)?;
     let body = arrival.body.take().ok_or(Refusal::Body(BodyError::Broken))?;
     let form = body::read_form(&arrival.headers, body, worker.body_limits()).await.map_err(Refusal::Body)?;
     let read = Instant::now();
-    let post = FormPost { worker, arrival, form, claimed: RefCell::default() };
+    // Only now: a body that is still on its way must not keep those out that are whole.
+    let _permit = worker.admit(read).ok_or(OAuthError::TEMPORARILY_UNAVAILABLE)?;
+    let post = FormPost { worker, arrival, form, claimed: RefCell::default(), has_asked: Cell::default() };
     // What cannot be written down is not done, where that is the policy.
     let room = worker.trail(arrival.peer).room().await.map_err(|_| Refusal::from(OAuthError::TEMPORARILY_UNAVAILABLE));
     let answer = match room {
@@ -123,19 +121,14 @@ impl FormPost<'_> {
     }
 
     /// What the endpoint is called with.
-    ///
-    /// # Errors
-    /// When this source failed too often for this client.
-    pub fn occasion(&self, auth: &ClientAuth<'_>) -> Result<Occasion<'_>, Refusal> {
+    pub fn occasion(&self, auth: &ClientAuth<'_>) -> Occasion<'_> {
+        self.has_asked.set(true);
         if self.worker.trail(self.arrival.peer).wants(Kind::TokenRefused) {
             *self.claimed.borrow_mut() = audit::claimed_id(claimed(auth)).map(Into::into);
         }
-        let verdict = self.worker.limiter().ask(self.arrival.peer.address.ip(), claimed(auth), self.arrival.started);
-        if let Verdict::Throttled(seconds) = verdict {
-            return Err(Refusal::Throttled(seconds));
-        }
+        let throttled = self.worker.limiter().ask(self.arrival.peer.address.ip(), claimed(auth), self.arrival.started);
         let (now, trail) = (self.worker.app().clock.now(), self.worker.trail(self.arrival.peer));
-        Ok(Occasion { now, may_ask_store: verdict == Verdict::Free, shard: self.worker.shard(), trail })
+        Occasion { now, throttled, shard: self.worker.shard(), trail }
     }
 
     /// Notes a failed authentication with the limiter, whatever the endpoint.
@@ -149,7 +142,12 @@ impl FormPost<'_> {
         answer.map_err(Refusal::Denied)
     }
 
+    /// Writes a refusal down, of whoever tried to authenticate: what is no request concerns nobody, and whoever is told
+    /// to slow down has filled the log enough.
     fn note_refusal(&self, kind: Kind, refusal: &Refusal) {
+        if !self.has_asked.get() || refusal.code() == ErrorCode::SlowDown {
+            return;
+        }
         let claimed = self.claimed.borrow();
         let event = Event { client: claimed.as_deref(), ..Event::new(kind, refusal.code().as_str()) };
         self.worker.trail(self.arrival.peer).record(&event);
@@ -164,7 +162,6 @@ fn claimed<'a>(auth: &'a ClientAuth<'_>) -> &'a str {
 /// Logs what is ours to mend, and makes the reply.
 pub fn refuse(refusal: &Refusal, peer: Peer) -> (Reply, ErrorCode) {
     let (reply, code) = match refusal {
-        Refusal::Throttled(seconds) => (reply::throttled(*seconds), ErrorCode::SlowDown),
         Refusal::Body(error) => refuse_body(*error),
         Refusal::Denied(denial) => deny(denial),
     };
@@ -178,12 +175,10 @@ fn deny(denial: &Denial) -> (Reply, ErrorCode) {
         Denial::Store(cause) => tracing::warn!(kind = cause.kind(), %cause, "a request needed the store"),
         Denial::NoSigningKey => tracing::error!("no signing key is active, nothing can be signed"),
         Denial::Outdated => tracing::warn!("revocations are out of date while the store does not answer"),
+        Denial::Throttled(seconds) => return (reply::throttled(*seconds), ErrorCode::SlowDown),
         Denial::Refused(_) => {}
     }
     let public = denial.public();
-    if public.code() == ErrorCode::SlowDown {
-        return (reply::throttled(1), ErrorCode::SlowDown);
-    }
     (reply::refused(&public), public.code())
 }
 

@@ -94,6 +94,12 @@ impl Watch {
         older(self.head_since.get(), deadlines.head) || older(self.write_since.get(), deadlines.write) || idle
     }
 
+    /// True when nothing was asked here for longer than this.
+    #[must_use]
+    pub fn is_idle_for(&self, ticks: Tick) -> bool {
+        self.in_flight.get() == 0 && self.now.get().wrapping_sub(self.idle_since.get()) > ticks
+    }
+
     /// Tells the connection's task what to do; it looks at once.
     pub fn tell(&self, order: Order) {
         if self.order.get() == Order::Cut {

@@ -23,7 +23,7 @@ pub async fn introspect(worker: &Worker, arrival: &mut Arrival) -> Reply {
 async fn look(worker: &Worker, post: &FormPost<'_>) -> Result<Reply, Refusal> {
     let basic = post.basic()?;
     let request = TokenReference::parse(post.form(), basic.as_ref())?;
-    let (app, occasion) = (worker.app(), post.occasion(request.auth())?);
+    let (app, occasion) = (worker.app(), post.occasion(request.auth()));
     let answer = app.inspector.introspect(&request, &occasion).await;
     let (caller, answer) = post.settle(request.auth(), answer)?;
     if wants_signature(post.headers()) {

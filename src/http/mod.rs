@@ -23,6 +23,7 @@ mod revoke;
 pub mod routes;
 pub mod server;
 mod token;
+mod waiting;
 mod worker;
 
 use std::io;

@@ -16,7 +16,7 @@ pub async fn revoke(worker: &Worker, arrival: &mut Arrival) -> Reply {
 async fn cut_off(worker: &Worker, post: &FormPost<'_>) -> Result<(), Refusal> {
     let basic = post.basic()?;
     let request = TokenReference::parse(post.form(), basic.as_ref())?;
-    let occasion = post.occasion(request.auth())?;
+    let occasion = post.occasion(request.auth());
     let answer = worker.app().revoker.revoke(&request, &occasion).await;
     post.settle(request.auth(), answer)
 }

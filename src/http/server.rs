@@ -33,6 +33,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a server that is about to stop goes on as before, while readiness says no and every reply that its
 /// connection ends: an idle HTTP/1 connection that is closed at once may meet a request on its way.
 const NOTICE: Duration = Duration::from_millis(250);
+/// How long a connection is safe from having to make room when there is none: longer than a client that lives takes
+/// between two requests, and much shorter than the idle deadline.
+const SPARED_FOR: Duration = Duration::from_secs(5);
 /// How many connections beyond the cap are told so at a time; more are closed without a word.
 const MAX_REFUSALS: usize = 64;
 /// How long a refused connection may take to read why.
@@ -219,7 +222,11 @@ where
     }
 
     async fn run(&self, listener: TcpListener, mut told: watch::Receiver<Phase>) {
-        let sweeper = tokio::task::spawn_local(sweep(self.limits, Rc::clone(&self.now), Rc::clone(&self.connections)));
+        let sweeper = tokio::task::spawn_local(sweep(
+            (self.limits, Arc::clone(&self.open)),
+            Rc::clone(&self.now),
+            Rc::clone(&self.connections),
+        ));
         self.accept_until(&listener, told.wait_for(|phase| *phase != Phase::Serving)).await;
         self.accept_until(&listener, tokio::time::timeout(NOTICE, told.wait_for(|phase| *phase == Phase::Cut))).await;
         self.take_backlog(listener);
@@ -322,17 +329,27 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Ends the connections that are late, once a tick.
-async fn sweep(limits: ConnectionLimits, now: Rc<Cell<Tick>>, connections: Rc<RefCell<HashMap<u64, Rc<Watch>>>>) {
+async fn sweep(
+    (limits, open): (ConnectionLimits, Arc<AtomicI64>),
+    now: Rc<Cell<Tick>>,
+    connections: Rc<RefCell<HashMap<u64, Rc<Watch>>>>,
+) {
     let [head, idle, write] = [limits.head, limits.idle, limits.write].map(Deadlines::ticks);
-    let deadlines = Deadlines { head, idle, write };
+    let (deadlines, spared) = (Deadlines { head, idle, write }, Deadlines::ticks(SPARED_FOR));
     let mut ticks = tokio::time::interval(TICK);
     // After a pause of the whole process, time goes on from here: nobody is late for what we missed.
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         now.set(now.get().wrapping_add(1));
-        for watch in connections.borrow().values().filter(|watch| watch.is_late(deadlines)) {
+        let connections = connections.borrow();
+        for watch in connections.values().filter(|watch| watch.is_late(deadlines)) {
             watch.tell(Order::Cut);
+        }
+        if usize::try_from(open.load(Ordering::Relaxed)).unwrap_or(0) >= limits.connections {
+            // The cap must not be held by those who only hold it; a part at a time, so that not all return at once.
+            let idle = connections.values().filter(|watch| watch.is_idle_for(spared));
+            idle.take(connections.len().div_ceil(8)).for_each(|watch| watch.tell(Order::Cut));
         }
     }
 }

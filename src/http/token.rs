@@ -23,7 +23,7 @@ pub async fn token(worker: &Worker, arrival: &mut Arrival) -> Reply {
 async fn issue(worker: &Worker, post: &FormPost<'_>) -> Result<TokenResponse, Refusal> {
     let basic = post.basic()?;
     let request = TokenRequest::parse(post.form(), basic.as_ref())?;
-    let occasion = post.occasion(request.auth())?;
+    let occasion = post.occasion(request.auth());
     let answer = worker.app().tokens.issue(&request, worker.token_id(), &occasion).await;
     post.settle(request.auth(), answer)
 }

@@ -12,6 +12,7 @@ use super::overload::{Overload, Permit};
 use super::pacing::Pacing;
 use super::reply::{self, Document, Reply};
 use super::routes::Routes;
+use super::waiting::Waiting;
 use crate::app::App;
 use crate::audit::Trail;
 use crate::jwt::TokenId;
@@ -33,6 +34,7 @@ pub struct Worker {
     pacing: Pacing,
     index: usize,
     overload: Rc<Overload>,
+    waiting: Waiting,
     routes: Routes,
     metadata: Document,
     jwks: RefCell<(Arc<[u8]>, Document)>,
@@ -45,11 +47,13 @@ impl Worker {
         let max_age = app.config.keys.jwks_max_age.as_secs();
         let keys = Arc::clone(app.keys.load().document());
         let serve = &app.config.serve;
+        let max_in_flight = serve.max_in_flight.div_ceil(serve.workers());
         Self {
             index,
             limiter,
             pacing,
-            overload: Overload::new(serve.max_in_flight.div_ceil(serve.workers())),
+            overload: Overload::new(max_in_flight),
+            waiting: Waiting::new(max_in_flight),
             routes: Routes::new(&app.issuer),
             metadata: Document::new(&metadata::render(&app.issuer), "application/json", max_age),
             jwks: RefCell::new((Arc::clone(&keys), jwks_document(&keys, max_age))),
@@ -109,9 +113,9 @@ impl Worker {
 
     /// The bounds of a body.
     #[must_use]
-    pub fn body_limits(&self) -> BodyLimits {
+    pub fn body_limits(&self) -> BodyLimits<'_> {
         let serve = &self.app.config.serve;
-        BodyLimits { size: serve.max_body, deadline: serve.body_deadline }
+        BodyLimits { size: serve.max_body, deadline: serve.body_deadline, waiting: &self.waiting }
     }
 
     /// 128 fresh random bits.

@@ -160,13 +160,19 @@ pub enum OneOrMany {
 }
 
 impl OneOrMany {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let all = match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        };
+        all.iter().map(String::as_str)
+    }
+
     /// True when `audience` is one of them, compared exactly.
     #[must_use]
     pub fn contains(&self, audience: &str) -> bool {
-        match self {
-            Self::One(one) => one == audience,
-            Self::Many(many) => many.iter().any(|one| one == audience),
-        }
+        self.iter().any(|one| one == audience)
     }
 }
 

@@ -83,8 +83,8 @@ impl fmt::Display for KeyError {
             Self::UnknownAlgorithm => "a stored signing key has an algorithm that this version does not know",
             Self::RotationUnderWay => "a rotation is under way: wait until the published key is active, see 'jeton key list'",
             Self::UnknownKey => "no live key has this kid: 'jeton key list' shows all",
-            Self::KeySigns => "this key signs: put another in its place first by 'jeton key rotate --now'",
-            Self::NoKey => "the store has no signing key: start the server once to make the first",
+            Self::KeySigns => "this key signs, or no other one does: put another in its place first by 'jeton key rotate --now'",
+            Self::NoKey => "no key signs now: make one that does by 'jeton key rotate --now', or set the clock right if it is behind",
         })
     }
 }

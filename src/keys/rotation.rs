@@ -40,11 +40,12 @@ pub fn plan_rotation(
     now: UnixTime,
 ) -> Result<Vec<KeyRecord>, KeyError> {
     let in_state = |state| records.iter().any(|record| KeyState::of(record, now) == state);
-    // An emergency does not wait for a key that may be just as lost.
-    if in_state(KeyState::Published) && !lead.before_use.is_zero() {
+    // An emergency waits for no key, which may be just as lost, and needs none.
+    let waits = !lead.before_use.is_zero();
+    if waits && in_state(KeyState::Published) {
         return Err(KeyError::RotationUnderWay);
     }
-    if !in_state(KeyState::Active) {
+    if waits && !in_state(KeyState::Active) {
         return Err(KeyError::NoKey);
     }
     successor.published_at = now;
@@ -66,9 +67,11 @@ pub fn plan_rotation(
 /// [`KeyError::UnknownKey`], or [`KeyError::KeySigns`] for the one that signs: another one has to take over first.
 pub fn plan_removal(records: &[KeyRecord], kid: &str, now: UnixTime) -> Result<Vec<KeyRecord>, KeyError> {
     let mut planned = records.to_vec();
+    let another_signs = records.iter().any(|r| r.kid.as_str() != kid && KeyState::of(r, now) == KeyState::Active);
     let is_meant = |record: &&mut KeyRecord| record.kid.as_str() == kid;
     let record = planned.iter_mut().find(is_meant).ok_or(KeyError::UnknownKey)?;
     match KeyState::of(record, now) {
+        _ if !another_signs => return Err(KeyError::KeySigns),
         KeyState::Active => return Err(KeyError::KeySigns),
         KeyState::Removed => return Err(KeyError::UnknownKey),
         KeyState::Published | KeyState::Retired => {}

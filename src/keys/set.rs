@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::master::MasterKey;
 use super::record::{KeyError, KeyRecord};
-use super::signing::SigningKey;
+use super::signing::{EDDSA, SigningKey};
 use crate::clock::UnixTime;
 
 /// Where a key stands in its life.
@@ -72,12 +72,13 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// Decrypts the records; those whose private part was forgotten are left out.
+    /// Decrypts the records. Left out are those whose private part was forgotten, and those of an algorithm that only a
+    /// newer version knows, which shares the store.
     ///
     /// # Errors
     /// When a key cannot be decrypted or does not match its record.
     pub fn open(records: &[KeyRecord], master: &MasterKey, now: UnixTime) -> Result<Self, KeyError> {
-        let whole = records.iter().filter(|record| !record.sealed.is_empty());
+        let whole = records.iter().filter(|record| !record.sealed.is_empty() && *record.alg == *EDDSA);
         let mut signing = whole
             .map(|record| Ok((record.clone(), Arc::new(SigningKey::open(record, master)?))))
             .collect::<Result<Vec<_>, KeyError>>()?;

@@ -209,12 +209,26 @@ impl Client {
     ///
     /// # Errors
     /// `invalid_request` or `unsupported_grant_type`, `unauthorized_client`, `invalid_scope`, `invalid_target`.
-    pub fn authorize<'a>(&'a self, request: &TokenRequest<'_>) -> Result<Grant<'a>, OAuthError> {
+    pub fn authorize<'a>(
+        &'a self,
+        request: &TokenRequest<'_>,
+        default_audience: &'a Audience,
+    ) -> Result<Grant<'a>, OAuthError> {
         request.check_grant_type()?;
         if !self.may_request_tokens {
             return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "this client may not request tokens"));
         }
-        Ok(Grant { client: self, scope: self.narrow_scope(request)?, audience: self.narrow_audience(request)? })
+        Ok(Grant {
+            client: self,
+            scope: self.narrow_scope(request)?,
+            audience: self.narrow_audience(request, default_audience)?,
+        })
+    }
+
+    /// The resource servers of its tokens: its own, or the server's default.
+    #[must_use]
+    pub fn audience_or<'a>(&'a self, default: &'a Audience) -> &'a [Audience] {
+        if self.audience.is_empty() { std::slice::from_ref(default) } else { &self.audience }
     }
 
     /// The scope that is granted when none is asked for (RFC 6749 §3.3).
@@ -241,7 +255,11 @@ impl Client {
     }
 
     /// `None` when the token is for the client's whole audience.
-    fn narrow_audience(&self, request: &TokenRequest<'_>) -> Result<Option<Vec<&Audience>>, OAuthError> {
+    fn narrow_audience<'a>(
+        &'a self,
+        request: &TokenRequest<'_>,
+        default: &'a Audience,
+    ) -> Result<Option<Vec<&'a Audience>>, OAuthError> {
         let asked = request.resources();
         if asked.is_empty() {
             return Ok(None);
@@ -252,7 +270,8 @@ impl Client {
         }
         let mut granted = Vec::with_capacity(asked.len());
         for resource in asked {
-            let held = self.audience.iter().find(|held| held.as_str() == resource.as_ref()).ok_or(refused)?;
+            let held =
+                self.audience_or(default).iter().find(|held| held.as_str() == resource.as_ref()).ok_or(refused)?;
             if !granted.contains(&held) {
                 granted.push(held);
             }

@@ -20,6 +20,9 @@ use super::{Store, StoreError};
 use crate::jwt::ClaimPrefix;
 use crate::oauth::{Audience, Client, ClientId, IssuerUrl};
 
+/// How many used entries one newcomer may pass over, since it holds the lock meanwhile.
+const SECOND_CHANCES: u32 = 64;
+
 /// A client and what is made ready of it for its tokens.
 #[derive(Debug)]
 pub struct CachedClient {
@@ -57,6 +60,25 @@ pub type Found = Result<Option<Arc<CachedClient>>, Arc<StoreError>>;
 #[derive(Debug, Default)]
 struct Flight {
     landed: OnceCell<Found>,
+}
+
+/// Somebody who waits for a flight. When the last one leaves before it has landed, nobody is left to clear it away.
+struct Waits<'a> {
+    cache: &'a ClientCache,
+    key: Option<&'a ClientId>,
+    flight: &'a Arc<Flight>,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        let Some(key) = self.key.filter(|_| !self.flight.landed.initialized()) else { return };
+        let mut misses = self.cache.misses();
+        let is_this = misses.flights.get(key).is_some_and(|current| Arc::ptr_eq(current, self.flight));
+        // The map's own and that of whoever leaves now.
+        if is_this && Arc::strong_count(self.flight) <= 2 {
+            misses.flights.remove(key);
+        }
+    }
 }
 
 /// The state of the miss path; one lock, held for a few steps and never across a wait.
@@ -123,10 +145,12 @@ impl ClientCache {
             Some(key) => Arc::clone(self.misses().flights.entry(key.clone()).or_default()),
             None => Arc::default(),
         };
+        let waits = Waits { cache: self, key: key.as_ref(), flight: &flight };
         let found = flight.landed.get_or_init(|| self.fetch(id)).await.clone();
-        if let Some(key) = key {
-            self.land(&key, &flight, &found);
+        if let Some(key) = &key {
+            self.land(key, &flight, &found);
         }
+        drop(waits);
         found
     }
 
@@ -161,10 +185,12 @@ impl ClientCache {
         }
         entries.insert(entry.client.id.clone(), Arc::clone(&entry));
         misses.hand.push_back(entry);
+        let mut chances = SECOND_CHANCES;
         while entries.len() > self.capacity || misses.hand.len() > self.capacity.saturating_mul(2) {
             let Some(oldest) = misses.hand.pop_front() else { return };
             let current = entries.get(&oldest.client.id).is_some_and(|known| Arc::ptr_eq(known, &oldest));
-            if current && oldest.used.swap(false, Ordering::Relaxed) {
+            if current && chances > 0 && oldest.used.swap(false, Ordering::Relaxed) {
+                chances -= 1;
                 misses.hand.push_back(oldest);
             } else if current {
                 entries.remove(&oldest.client.id);
@@ -172,11 +198,11 @@ impl ClientCache {
         }
     }
 
-    /// Drops what is known of a client that was changed; its next request reads the store.
-    pub fn forget(&self, id: &ClientId) {
+    /// Drops what is known of a client that was changed; its next request reads the store. True when it was known.
+    pub fn forget(&self, id: &ClientId) -> bool {
         let mut misses = self.misses();
         misses.flights.remove(id);
-        self.entries.pin().remove(id);
+        self.entries.pin().remove(id).is_some()
     }
 
     /// Drops everything, after a gap in the change feed.

@@ -60,7 +60,9 @@ fn t217_every_token_and_every_refusal_is_written_down_with_its_names() {
     server.ask(&Client { secret: "wrong".to_owned(), ..client.clone() }, GRANT);
     server.ask(&client, "grant_type=password");
     let refused = wait_for_events(&log, "token.refused", 2);
-    let outcomes: Vec<&str> = refused.iter().map(|event| event["outcome"].as_str().unwrap()).collect();
+    // In any order: each worker has a buffer of its own.
+    let mut outcomes: Vec<&str> = refused.iter().map(|event| event["outcome"].as_str().unwrap()).collect();
+    outcomes.sort_unstable();
     assert_eq!(outcomes, ["invalid_client", "unsupported_grant_type"]);
     assert!(refused.iter().all(|event| event["client"] == client.id.as_str()));
 }
@@ -75,7 +77,8 @@ fn t222_t223_hostile_names_and_secrets_in_the_wrong_place_are_not_written_down()
         assert!(server.token(&[("Authorization", &basic(id, secret))], GRANT).status >= 400);
     }
     server.token(&[], &format!("{GRANT}&client_id={}&client_secret=%0a", client.secret));
-    wait_for_events(&log, "token.refused", 4);
+    // What is no request is not written down; what is one, without the secret that was put into the wrong place.
+    assert!(wait_for_events(&log, "token.refused", 1).iter().all(|event| event["client"].is_null()));
     let text = std::fs::read_to_string(&log).unwrap();
     assert!(!text.contains(&client.secret) && !text.contains("token.issued") && !text.contains("[31m"), "{text}");
 }

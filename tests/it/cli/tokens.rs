@@ -65,8 +65,9 @@ fn issue_says_what_the_server_answered_and_nothing_of_the_secret() {
     refused(&issue(&server, &client, &["--resource", "https://evil.example"]), 1, "invalid_target");
     for (issuer, sentence) in [
         ("https://auth.example.com", "https is not supported by this version"),
-        ("ftp://x", "not an http:// URL"),
-        ("x", "not an http:// URL"),
+        ("ftp://x", "neither https nor on this machine"),
+        ("x", "neither https nor on this machine"),
+        ("http://auth.example.com", "neither https nor on this machine"),
         ("http://127.0.0.1:1", "127.0.0.1:1: "),
         (&format!("{}/other", server.url()), "answered 404 Not Found instead of a JSON document"),
     ] {

@@ -9,7 +9,7 @@ use crate::support::{GRANT, claims, wait_for};
 
 /// As `rotation::QUICK`, with a new key every six seconds.
 const QUICK: &str = "[keys]\njwks_max_age = \"1s\"\nclock_skew = \"1s\"\nrotate_every = \"6s\"\n\
-                     [token]\nlifetime = \"1s\"\nmax_lifetime = \"2s\"\n";
+                     [token]\nlifetime = \"1s\"\nmax_lifetime = \"2s\"\n[store]\noutage_grace = \"2s\"\n";
 
 #[test]
 fn k01_k03_two_servers_roll_one_key_after_the_other_and_no_verifier_ever_fails() {

@@ -9,9 +9,8 @@ use serde_json::Value;
 use super::{JWKS, keys, kid, verifies};
 use crate::support::{Client, GENEROUS, GRANT, Home, Server, claims};
 
-/// Small enough for a test: a key waits 4 s (max-age, skew and the spread), the old one goes 3 s after it.
-const QUICK: &str =
-    "[keys]\njwks_max_age = \"1s\"\nclock_skew = \"1s\"\n[token]\nlifetime = \"1s\"\nmax_lifetime = \"2s\"\n";
+/// Small enough for a test: a key waits 6 s (max-age, skew, grace and the spread), the old one goes 7 s after it.
+const QUICK: &str = "[keys]\njwks_max_age = \"1s\"\nclock_skew = \"1s\"\n[token]\nlifetime = \"1s\"\nmax_lifetime = \"2s\"\n[store]\noutage_grace = \"2s\"\n";
 
 /// A resource server that does what its caches allow, and no more.
 pub(super) struct Verifier {
