@@ -10,7 +10,8 @@ export async function report (ask) {
   console.log(JSON.stringify(line))
 }
 
-async function describe (error) {
+// What the library says of an error, in the words of the protocol.
+export async function describe (error) {
   // openid-client reports a 401 by its challenge, and leaves the body for whoever wants to know more.
   if (error.code === 'OAUTH_WWW_AUTHENTICATE_CHALLENGE') {
     return { challenge: error.cause[0].scheme, ...await error.response.json() }

@@ -2,7 +2,9 @@
 //!
 //! Each library has a small script in `tests/interop`, written as its documentation would have it. A client's script
 //! prints the answer or the error as its library reports it; a verifier's reads tokens and says of each whether the
-//! library accepts it, and why not. `tests/run` installs the libraries.
+//! library accepts it, and why not. `tests/run` installs the libraries. `callers` introspect and revoke.
+
+mod callers;
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
