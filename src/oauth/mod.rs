@@ -5,6 +5,7 @@
 //! (resource indicators), RFC 7617 (Basic), RFC 7662 (introspection), RFC 7009 (revocation).
 
 pub mod audience;
+pub mod checked;
 pub mod client;
 pub mod client_auth;
 pub mod error;

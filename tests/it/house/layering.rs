@@ -50,9 +50,9 @@ const CRATES: &[(&str, &[&str])] = &[
     // Signing and verifying are two rooms, and know each other only by public keys.
     ("ed25519_dalek", &["jwt", "keys"]),
     ("curve25519_dalek", &["jwt", "keys"]),
-    // Digests: of client secrets, and for the master key and the thumbprint.
+    // Digests: of client secrets and in their checksums, and for the master key and the thumbprint.
     ("hmac", &["oauth/secret", "keys/master"]),
-    ("sha2", &["oauth/secret", "keys"]),
+    ("sha2", &["oauth/checked", "oauth/secret", "keys"]),
     ("subtle", &["oauth/secret"]),
     // Whatever holds a secret wipes it.
     ("zeroize", &["oauth", "keys", "jwt", "config", "admin", "cli"]),
