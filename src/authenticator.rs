@@ -10,8 +10,9 @@ use crate::audit::Trail;
 use crate::clock::UnixTime;
 use crate::metrics::{CacheResult, Shard};
 use crate::oauth::{Client, ClientAuth, ErrorCode, OAuthError, Presented, SecretHasher};
-use crate::store::StoreError;
 use crate::store::cache::{CachedClient, ClientCache};
+use crate::store::uses::SecretUses;
+use crate::store::{SecretUse, StoreError};
 
 /// Why a request gets nothing.
 #[derive(Debug)]
@@ -70,19 +71,26 @@ pub struct Occasion<'a> {
 pub struct Authenticator {
     clients: ClientCache,
     hasher: SecretHasher,
+    uses: SecretUses,
 }
 
 impl Authenticator {
     /// Recognises the clients behind `clients`.
     #[must_use]
-    pub const fn new(clients: ClientCache, hasher: SecretHasher) -> Self {
-        Self { clients, hasher }
+    pub fn new(clients: ClientCache, hasher: SecretHasher) -> Self {
+        Self { clients, hasher, uses: SecretUses::default() }
     }
 
     /// The clients in memory.
     #[must_use]
     pub const fn clients(&self) -> &ClientCache {
         &self.clients
+    }
+
+    /// The uses of secrets that the store does not know of yet.
+    #[must_use]
+    pub const fn uses(&self) -> &SecretUses {
+        &self.uses
     }
 
     /// The client that `auth` proves.
@@ -111,7 +119,9 @@ impl Authenticator {
             let hash = self.hasher.hash(&presented.secret);
             self.clients
                 .with_known(&presented.id, |known| {
-                    Client::authenticate(Some(&known.client), &hash, occasion.now).then(|| admit(known))
+                    let position = Client::authenticate(Some(&known.client), &hash, occasion.now)?;
+                    self.mark(known, position, occasion.now);
+                    Some(admit(known))
                 })
                 .flatten()
         });
@@ -127,17 +137,30 @@ impl Authenticator {
         if let Some(seconds) = occasion.throttled {
             return Err(Denial::Throttled(seconds));
         }
-        let mut accepted: Option<Arc<CachedClient>> = None;
+        let mut accepted: Option<(Arc<CachedClient>, usize)> = None;
         let mut count = 0;
         for presented in auth.readings() {
             let hash = self.hasher.hash(&presented.secret);
             let found = self.clients.load(&presented.id).await.map_err(Denial::Store)?;
-            if Client::authenticate(found.as_ref().map(|known| &known.client), &hash, occasion.now) {
-                accepted = found;
+            let position = Client::authenticate(found.as_ref().map(|known| &known.client), &hash, occasion.now);
+            if let Some(proved) = found.zip(position) {
+                accepted = Some(proved);
                 count += 1;
             }
         }
-        accepted.filter(|_| count == 1).ok_or_else(|| OAuthError::INVALID_CLIENT.into())
+        let (known, position) = accepted.filter(|_| count == 1).ok_or(OAuthError::INVALID_CLIENT)?;
+        self.mark(&known, position, occasion.now);
+        Ok(known)
+    }
+
+    /// Notes that a secret was used. All but the first use of a day read one word and are done.
+    fn mark(&self, known: &CachedClient, position: usize, now: UnixTime) {
+        let day = now.day();
+        if known.marks.mark(position, day)
+            && let Some(secret) = known.client.secrets.get(position)
+        {
+            self.uses.note(SecretUse { client: known.client.id.clone(), secret: secret.id.clone(), day });
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Wall-clock time as a value, and where it is read.
 //!
-//! Owns [`UnixTime`], the instants that tokens and records carry, and [`Clock`], read once per request at the edge.
+//! Owns [`UnixTime`], the instants that tokens and records carry, [`UnixDay`], and [`Clock`], read once per request at the edge.
 //! Durations inside the process (deadlines, rates) use the monotonic `std::time::Instant` instead.
 
 use std::fmt;
@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+
+const SECONDS_PER_DAY: u64 = 86_400;
 
 /// Whole seconds since 1970-01-01T00:00:00Z, the `NumericDate` of RFC 7519 §2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,6 +42,12 @@ impl UnixTime {
         Self(self.0.saturating_sub(duration.as_secs()))
     }
 
+    /// The day that this instant falls on, in UTC.
+    #[must_use]
+    pub fn day(self) -> UnixDay {
+        UnixDay(u32::try_from(self.0 / SECONDS_PER_DAY).unwrap_or(u32::MAX))
+    }
+
     /// How long from `earlier` to this instant; zero when `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
@@ -50,10 +58,30 @@ impl UnixTime {
 /// RFC 3339 in UTC, as people read it: `2026-01-31T12:00:00Z`.
 impl fmt::Display for UnixTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (days, second_of_day) = (self.0 / 86_400, self.0 % 86_400);
+        let (days, second_of_day) = (self.0 / SECONDS_PER_DAY, self.0 % SECONDS_PER_DAY);
         let (year, month, day) = civil_from_days(days);
         let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
+/// Whole days since 1970-01-01 in UTC, for what is known no closer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct UnixDay(pub u32);
+
+impl UnixDay {
+    /// The first instant after this day.
+    #[must_use]
+    pub fn end(self) -> UnixTime {
+        UnixTime((u64::from(self.0) + 1) * SECONDS_PER_DAY)
+    }
+}
+
+/// The full-date of RFC 3339: `2026-01-31`.
+impl fmt::Display for UnixDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = civil_from_days(self.0.into());
+        write!(f, "{year:04}-{month:02}-{day:02}")
     }
 }
 
@@ -119,6 +147,15 @@ mod tests {
         ] {
             assert_eq!(UnixTime::from_seconds(seconds).to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_day_ends_where_the_next_begins() {
+        let last = UnixTime::from_seconds(951_782_399);
+        assert_eq!(last.day().to_string(), "2000-02-28");
+        assert_eq!(last.day().end(), UnixTime::from_seconds(951_782_400));
+        assert_eq!(last.day().end().day().to_string(), "2000-02-29");
+        assert_eq!(UnixTime::from_seconds(u64::MAX).day(), UnixDay(u32::MAX));
     }
 
     #[test]

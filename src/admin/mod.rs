@@ -4,6 +4,7 @@
 //! from and is repeated on what is there by then when someone else came first, so no change is lost.
 
 mod keys;
+mod secrets;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::oauth::{Audience, Client, ClientId, ClientSecret, Scope, Secret, Secr
 use crate::store::{Store, StoreError};
 
 pub use keys::{rotate_keys, unlock};
+pub use secrets::{SecretState, Verdict, list_secrets};
 
 /// How often a write is repeated when others keep coming first.
 const ATTEMPTS: usize = 16;
@@ -278,6 +280,14 @@ impl Admin {
         let (client, ()) = self.update(id, remove).await?;
         self.note_secret(Kind::SecretRemoved, id, secret)?;
         Ok(client)
+    }
+
+    /// The secrets of a client, and which of them are of no use any more.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_secrets(&self, client: &Client) -> Result<Vec<SecretState>, AdminError> {
+        list_secrets(&*self.store, client, self.now).await
     }
 
     fn push_secret(&self, client: &mut Client, lifetime: Option<Duration>) -> Result<NewSecret, AdminError> {

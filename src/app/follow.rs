@@ -30,6 +30,13 @@ const PURGE_AT_ONCE: usize = 1000;
 /// How often expired revocations are looked for, once there are none left.
 const PURGE_EVERY: Duration = Duration::from_secs(10);
 
+/// How many uses of secrets go to the store at a time.
+const USES_AT_ONCE: usize = 1000;
+/// How often they go: on most days every secret is used first soon after midnight, all at once.
+const USES_EVERY: Duration = Duration::from_secs(1);
+/// How long a failed write of them waits before the next try.
+const USES_AGAIN: Duration = Duration::from_secs(10);
+
 /// How long a failed rotation waits before the next try.
 const ROTATE_AGAIN: Duration = Duration::from_secs(5);
 
@@ -44,6 +51,7 @@ pub struct Follower {
     cursor: Option<Cursor>,
     revocations: Cursor,
     purge: Option<JoinHandle<()>>,
+    flush: Option<JoinHandle<()>>,
     rotation: Option<JoinHandle<()>>,
     steadiness: Steadiness,
     last_answer: Instant,
@@ -65,6 +73,7 @@ impl Follower {
             cursor: None,
             revocations,
             purge: None,
+            flush: None,
             rotation: None,
             steadiness,
             last_answer,
@@ -115,6 +124,7 @@ impl Follower {
             self.reload_keys().await?;
             self.keys_changed = false;
         }
+        self.flush_secret_uses();
         Ok(())
     }
 
@@ -134,8 +144,9 @@ impl Follower {
         }
     }
 
-    /// Removes revocations of tokens that no clock takes for valid any more, however wrong it was at the start: a few at a time, so that no other write
-    /// waits for it, and beside the follower, so that a slow disk does not keep it from the news.
+    /// Removes revocations of tokens that no clock takes for valid any more, however wrong it was at the start: a few
+    /// at a time, so that no other write waits for it, and beside the follower, so that a slow disk does not keep it
+    /// from the news.
     fn purge_revocations(&mut self) {
         let Config { keys, token, .. } = &self.app.config;
         let before = self.app.clock.now().minus(keys.clock_skew + token.max_lifetime);
@@ -152,6 +163,28 @@ impl Follower {
                 Err(error) => tracing::warn!(%error, "expired revocations could not be removed"),
             }
             tokio::time::sleep(PURGE_EVERY).await;
+        }));
+    }
+
+    /// Writes down which secrets were used for the first time today, beside the follower and away from all requests.
+    fn flush_secret_uses(&mut self) {
+        if self.flush.as_ref().is_some_and(|flush| !flush.is_finished()) {
+            return;
+        }
+        let uses = self.app.authenticator.uses().take(USES_AT_ONCE);
+        if uses.is_empty() {
+            return;
+        }
+        let (app, store) = (Arc::clone(&self.app), Arc::clone(&self.store));
+        self.flush = Some(tokio::spawn(async move {
+            if let Err(error) = store.put_secret_uses(uses.clone()).await {
+                tracing::warn!(%error, "when secrets were last used could not be written down");
+                for used in uses {
+                    app.authenticator.uses().note(used);
+                }
+                tokio::time::sleep(USES_AGAIN).await;
+            }
+            tokio::time::sleep(USES_EVERY).await;
         }));
     }
 

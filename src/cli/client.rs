@@ -1,4 +1,4 @@
-//! `jeton client …`: register, show, change and remove clients, and their secrets.
+//! `jeton client …`: register, show, change and remove clients. Leaves their secrets to `secret`.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::output::{Table, note, record};
+use super::secret::{self, SecretCommand};
 use super::{CliError, Global};
 use crate::admin::{self, ClientChange, NewSecret};
 use crate::config::duration;
@@ -67,7 +68,7 @@ enum ClientCommand {
         /// Its client id
         id: ClientId,
     },
-    /// Give a client another secret, list its secrets, or take one away
+    /// Give a client another secret, list its secrets, take one away, or check one
     #[command(subcommand)]
     Secret(SecretCommand),
 }
@@ -92,30 +93,6 @@ struct Change {
     /// Whether it gets tokens; false for a resource server that only introspects
     #[arg(long, value_name = "BOOL")]
     tokens: Option<bool>,
-}
-
-#[derive(Debug, Subcommand)]
-enum SecretCommand {
-    /// Make one more secret and print it, once; the others stay valid
-    Add {
-        /// The client id
-        id: ClientId,
-        /// When it expires, such as 30d; never when not given
-        #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
-        expires: Option<Duration>,
-    },
-    /// List the secrets of a client by name
-    List {
-        /// The client id
-        id: ClientId,
-    },
-    /// Take a secret away
-    Remove {
-        /// The client id
-        id: ClientId,
-        /// The secret's own id
-        secret_id: String,
-    },
 }
 
 pub async fn run(global: &Global, args: ClientArgs) -> Result<(), CliError> {
@@ -143,7 +120,7 @@ pub async fn run(global: &Global, args: ClientArgs) -> Result<(), CliError> {
             let (admin, _) = global.admin(OpenMode::MustExist).await?;
             show(global, &admin.revoke_tokens(&id).await?)
         }
-        ClientCommand::Secret(command) => secret(global, command).await,
+        ClientCommand::Secret(command) => secret::run(global, command).await,
     }
 }
 
@@ -252,33 +229,8 @@ fn show(global: &Global, client: &Client) -> Result<(), CliError> {
     Ok(record(global.output, &lines, &public(client))?)
 }
 
-async fn secret(global: &Global, command: SecretCommand) -> Result<(), CliError> {
-    match command {
-        SecretCommand::Add { id, expires } => {
-            let (admin, _) = global.admin(OpenMode::MustExist).await?;
-            let (client, secret) = admin.add_secret(&id, expires).await?;
-            print_secret(global, &client, &secret)
-        }
-        SecretCommand::List { id } => list_secrets(global, &admin::find_client(&*global.open_store()?, &id).await?),
-        SecretCommand::Remove { id, secret_id } => {
-            let (admin, _) = global.admin(OpenMode::MustExist).await?;
-            list_secrets(global, &admin.remove_secret(&id, &secret_id).await?)
-        }
-    }
-}
-
-fn list_secrets(global: &Global, client: &Client) -> Result<(), CliError> {
-    let mut table = Table::new(global.output, &["secret id", "made", "expires"]);
-    for secret in &client.secrets {
-        let expires = secret.expires_at.map_or_else(|| "never".to_owned(), |end| end.to_string());
-        let value = json!({"secret_id": secret.id, "created_at": secret.created_at, "expires_at": secret.expires_at});
-        table.row(vec![secret.id.to_string(), secret.created_at.to_string(), expires], &value)?;
-    }
-    Ok(table.finish()?)
-}
-
 /// The only place where a secret is ever printed.
-fn print_secret(global: &Global, client: &Client, new: &NewSecret) -> Result<(), CliError> {
+pub fn print_secret(global: &Global, client: &Client, new: &NewSecret) -> Result<(), CliError> {
     let config = global.config()?;
     let base = config.issuer.map_or_else(|| format!("http://{}", config.listen), |issuer| issuer.to_string());
     let curl =

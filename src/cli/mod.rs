@@ -12,6 +12,7 @@ mod key;
 mod log;
 mod output;
 mod quickstart;
+mod secret;
 mod serve;
 mod store;
 mod token;

@@ -108,7 +108,7 @@ impl From<ClientId> for String {
 }
 
 /// The name of one secret among those of a client; not a secret itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SecretId(Box<str>);
 
@@ -123,6 +123,13 @@ impl SecretId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The id as stored; whatever is no secret's names none.
+impl From<String> for SecretId {
+    fn from(text: String) -> Self {
+        Self(text.into())
     }
 }
 
@@ -147,7 +154,9 @@ pub struct ClientSecret {
 }
 
 impl ClientSecret {
-    fn is_live(&self, now: UnixTime) -> bool {
+    /// Whether it authenticates at this instant.
+    #[must_use]
+    pub fn is_live(&self, now: UnixTime) -> bool {
         self.expires_at.is_none_or(|end| now < end)
     }
 }
@@ -191,18 +200,17 @@ pub struct Client {
 }
 
 impl Client {
-    /// Whether `presented` is the digest of a live secret of `client`. Takes the same steps for a client that does
-    /// not exist, so that the answer's time tells nothing.
+    /// The position of the live secret of `client` whose digest is `presented`, if the client may come in by it.
+    /// Takes the same steps for a client that does not exist, so that the answer's time tells nothing.
     #[must_use]
-    pub fn authenticate(client: Option<&Self>, presented: &SecretHash, now: UnixTime) -> bool {
-        let mut accepted = SecretHash::DECOY.matches(presented);
-        if let Some(client) = client {
-            for secret in &client.secrets {
-                accepted |= secret.hash.matches(presented) && secret.is_live(now);
+    pub fn authenticate(client: Option<&Self>, presented: &SecretHash, now: UnixTime) -> Option<usize> {
+        let mut accepted = SecretHash::DECOY.matches(presented).then_some(0);
+        for (position, secret) in client.into_iter().flat_map(|client| &client.secrets).enumerate() {
+            if secret.hash.matches(presented) && secret.is_live(now) {
+                accepted = Some(position);
             }
-            accepted &= client.enabled;
         }
-        accepted && client.is_some()
+        accepted.filter(|_| client.is_some_and(|client| client.enabled))
     }
 
     /// What the client gets for this request: grant type, scope and target, checked in this order.

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
+use super::uses::DayMarks;
 use super::{Store, StoreError};
 use crate::jwt::ClaimPrefix;
 use crate::oauth::{Audience, Client, ClientId, IssuerUrl};
@@ -30,6 +31,8 @@ pub struct CachedClient {
     pub client: Client,
     /// The constant claims of a token with its default scope and whole audience.
     pub claims: ClaimPrefix,
+    /// When its secrets were last used.
+    pub marks: DayMarks,
     used: AtomicBool,
 }
 
@@ -158,7 +161,8 @@ impl ClientCache {
         let client = self.store.find_client(id).await.map_err(Arc::new)?;
         Ok(client.map(|client| {
             let claims = self.defaults.claims(&client);
-            Arc::new(CachedClient { claims, client, used: AtomicBool::new(false) })
+            let marks = DayMarks::of(&client);
+            Arc::new(CachedClient { claims, client, marks, used: AtomicBool::new(false) })
         }))
     }
 

@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Change, Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, Store, StoreError, StoreReport};
-use crate::clock::UnixTime;
-use crate::oauth::{Client, ClientId};
+use super::{
+    Change, Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
+    StoreReport,
+};
+use crate::clock::{UnixDay, UnixTime};
+use crate::oauth::{Client, ClientId, ClientSecret, SecretId};
 
 /// Version of the layout, for reports.
 const SCHEMA: u32 = 1;
@@ -26,6 +29,7 @@ struct State {
     feed: Vec<Change>,
     revocations: BTreeMap<u64, Revocation>,
     last_revocation: u64,
+    secret_uses: BTreeMap<(ClientId, SecretId), UnixDay>,
 }
 
 impl MemoryStore {
@@ -47,6 +51,7 @@ impl State {
         client.revision += 1;
         let revision = client.revision;
         self.feed.push(Change::Client(client.id.clone()));
+        self.forget_uses(&client.id, &client.secrets);
         self.clients.insert(client.id.clone(), client);
         Ok(revision)
     }
@@ -56,6 +61,7 @@ impl State {
             return Err(StoreError::Conflict);
         }
         self.clients.remove(id);
+        self.forget_uses(id, &[]);
         self.feed.push(Change::Client(id.clone()));
         Ok(())
     }
@@ -91,6 +97,28 @@ impl State {
             self.revocations.remove(position);
         }
         expired.len()
+    }
+
+    fn put_secret_uses(&mut self, uses: Vec<SecretUse>) {
+        for SecretUse { client, secret, day } in uses {
+            let held = self.clients.get(&client).map_or(&[][..], |held| &held.secrets);
+            if held.iter().any(|held| held.id == secret) {
+                let last = self.secret_uses.entry((client, secret)).or_default();
+                *last = day.max(*last);
+            }
+        }
+    }
+
+    fn list_secret_uses(&self, id: &ClientId) -> SecretUses {
+        let last = self.secret_uses.iter().filter(|((client, _), _)| client == id);
+        let last =
+            last.map(|((client, secret), day)| SecretUse { client: client.clone(), secret: secret.clone(), day: *day });
+        SecretUses { since: UnixDay::default(), last: last.collect() }
+    }
+
+    /// Forgets the uses of all secrets of a client but those of `kept`.
+    fn forget_uses(&mut self, id: &ClientId, kept: &[ClientSecret]) {
+        self.secret_uses.retain(|(client, secret), _| client != id || kept.iter().any(|kept| kept.id == *secret));
     }
 
     fn changes_since(&self, cursor: Option<Cursor>) -> Changes {
@@ -147,6 +175,15 @@ impl Store for MemoryStore {
 
     fn purge_revocations(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
         ready(Ok(self.state().purge_revocations(before, limit)))
+    }
+
+    fn put_secret_uses(&self, uses: Vec<SecretUse>) -> Pending<'_, ()> {
+        self.state().put_secret_uses(uses);
+        ready(Ok(()))
+    }
+
+    fn list_secret_uses<'a>(&'a self, id: &'a ClientId) -> Pending<'a, SecretUses> {
+        ready(Ok(self.state().list_secret_uses(id)))
     }
 
     fn check(&self) -> Pending<'_, StoreReport> {

@@ -1,7 +1,7 @@
 //! What survives a restart: clients, signing keys, the feed of their changes, and revocations.
 //!
-//! [`Store`] is the contract, `memory` and `sqlite` keep it, `cache` and `revoked` stand between requests and
-//! any of them. Leaves the meaning of what is stored to `oauth` and `keys`.
+//! [`Store`] is the contract, `memory` and `sqlite` keep it, `cache`, `revoked` and `uses` stand between requests
+//! and any of them. Leaves the meaning of what is stored to `oauth` and `keys`.
 //!
 //! # The contract
 //! Every backend passes the same suite (`tests/it/store_contract`):
@@ -12,6 +12,8 @@
 //! - **The feed is complete.** [`Store::changes_since`] names everything that changed after a cursor, in order, or
 //!   says that it no longer can ([`Changes::gap`]), whoever wrote it.
 //! - **Reads see acknowledged writes.** After `Ok`, every later read of any process sees the write.
+//! - **A use is no change.** When a secret was last used is kept beside its client: writing it down neither counts
+//!   as a write of the client nor stands in the feed, and it goes with the secret.
 //! - **Never a block.** No method blocks the calling thread; each answers or fails within the backend's deadline.
 //! - **Bytes are bytes.** Ids are compared exactly: no case folding, no trimming.
 
@@ -21,6 +23,7 @@ pub mod observed;
 pub mod revoked;
 pub mod sqlite;
 mod url;
+pub mod uses;
 
 use std::fmt;
 use std::path::Path;
@@ -30,10 +33,10 @@ use serde::Serialize;
 
 pub use url::{OpenMode, StoreUrl};
 
-use crate::clock::UnixTime;
+use crate::clock::{UnixDay, UnixTime};
 use crate::jwt::TokenId;
 use crate::keys::{KeyRecord, MasterKeyCheck};
-use crate::oauth::{Client, ClientId};
+use crate::oauth::{Client, ClientId, SecretId};
 
 /// What a store method returns: a future that does not borrow the worker's runtime.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -78,6 +81,26 @@ pub struct Revocations {
     pub cursor: Cursor,
     /// What was revoked after the cursor that was asked for.
     pub entries: Vec<Revocation>,
+}
+
+/// On which day a secret was used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretUse {
+    /// Whose.
+    pub client: ClientId,
+    /// Which of its secrets.
+    pub secret: SecretId,
+    /// When, in UTC.
+    pub day: UnixDay,
+}
+
+/// What is known of the uses of a client's secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretUses {
+    /// The first day whose uses were written down: of a secret that is not in `last` nothing is known before it.
+    pub since: UnixDay,
+    /// The last use of each secret that was used since, in no particular order.
+    pub last: Vec<SecretUse>,
 }
 
 /// What changed after a cursor.
@@ -145,6 +168,13 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Removes up to `limit` revocations whose tokens expired before `before`; returns how many.
     fn purge_revocations(&self, before: UnixTime, limit: usize) -> Pending<'_, usize>;
+
+    /// Notes when secrets were used. The latest day of a secret stays, in whatever order they come; what its client no
+    /// longer has, or never had, is passed over. Does not touch the client: not its revision, not the feed.
+    fn put_secret_uses(&self, uses: Vec<SecretUse>) -> Pending<'_, ()>;
+
+    /// When the secrets of a client were last used; nothing for a client that is not there.
+    fn list_secret_uses<'a>(&'a self, id: &'a ClientId) -> Pending<'a, SecretUses>;
 
     /// Looks the whole store over.
     fn check(&self) -> Pending<'_, StoreReport>;

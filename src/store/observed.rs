@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::{Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, Store, StoreError, StoreReport};
+use super::{
+    Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
+    StoreReport,
+};
 use crate::clock::UnixTime;
 use crate::metrics::StoreMetrics;
 use crate::oauth::{Client, ClientId};
@@ -81,6 +84,14 @@ impl Store for ObservedStore {
 
     fn purge_revocations(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
         self.observe("purge_revocations", self.inner.purge_revocations(before, limit))
+    }
+
+    fn put_secret_uses(&self, uses: Vec<SecretUse>) -> Pending<'_, ()> {
+        self.observe("put_secret_uses", self.inner.put_secret_uses(uses))
+    }
+
+    fn list_secret_uses<'a>(&'a self, id: &'a ClientId) -> Pending<'a, SecretUses> {
+        self.observe("list_secret_uses", self.inner.list_secret_uses(id))
     }
 
     fn check(&self) -> Pending<'_, StoreReport> {

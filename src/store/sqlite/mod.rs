@@ -15,6 +15,7 @@ mod reader;
 mod revocations;
 mod rows;
 mod schema;
+mod secret_uses;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -26,7 +27,10 @@ use self::open_file::OpenFile;
 use self::reader::Reader;
 use self::writer::Writer;
 use super::url::OpenMode;
-use super::{Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, Store, StoreError, StoreReport};
+use super::{
+    Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
+    StoreReport,
+};
 use crate::clock::UnixTime;
 use crate::oauth::{Client, ClientId};
 
@@ -134,6 +138,15 @@ impl Store for SqliteStore {
 
     fn purge_revocations(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
         answer(self.writer.queue(move |transaction| revocations::purge(transaction, before, limit)), WRITE_DEADLINE)
+    }
+
+    fn put_secret_uses(&self, uses: Vec<SecretUse>) -> Pending<'_, ()> {
+        answer(self.writer.queue(move |transaction| secret_uses::put(transaction, &uses)), WRITE_DEADLINE)
+    }
+
+    fn list_secret_uses<'a>(&'a self, id: &'a ClientId) -> Pending<'a, SecretUses> {
+        let id = id.clone();
+        answer(self.lookups.queue(move |connection| secret_uses::list(connection, &id)), LOOKUP_DEADLINE)
     }
 
     fn check(&self) -> Pending<'_, StoreReport> {

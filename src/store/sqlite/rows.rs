@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
 use super::revocations;
 use super::schema::SCHEMA;
+use super::secret_uses;
 use crate::keys::{KeyRecord, MasterKeyCheck};
 use crate::oauth::{Client, ClientId};
 use crate::store::{Change, Changes, Cursor, KeyRecords, StoreError, StoreReport};
@@ -57,6 +58,7 @@ pub fn put_client(transaction: &Transaction<'_>, client: &Client) -> Result<u64,
             "INSERT INTO clients VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET revision = ?2, document = ?3",
         )?
         .execute((id, revision.cast_signed(), document))?;
+    secret_uses::retain(transaction, client)?;
     note_change(transaction, Some(id))?;
     Ok(revision)
 }
@@ -68,6 +70,7 @@ pub fn remove_client(transaction: &Transaction<'_>, id: &ClientId, revision: u64
     }
     compare(held, revision)?;
     transaction.prepare_cached("DELETE FROM clients WHERE id = ?1")?.execute([id.as_str()])?;
+    secret_uses::remove(transaction, id)?;
     note_change(transaction, Some(id.as_str()))
 }
 

@@ -39,10 +39,20 @@ const MIGRATIONS: [&str; SCHEMA as usize] = [
     ) STRICT;
     CREATE INDEX revocations_by_end ON revocations (expires_at);
 ",
+    // A secret that was there before has no use written down: only from this day on does that say anything.
+    "
+    CREATE TABLE secret_uses (
+        client TEXT NOT NULL, secret TEXT NOT NULL, day INTEGER NOT NULL, PRIMARY KEY (client, secret)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE secret_uses_since (
+        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1), day INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO secret_uses_since VALUES (1, unixepoch() / 86400);
+",
 ];
 
 /// The schema version of this build.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// The error of a file that is not what it should be.
 pub fn unusable(path: &Path, what: &str) -> StoreError {
@@ -215,4 +225,33 @@ fn copy(connection: &Connection, to: &Path) -> Result<(), StoreError> {
     let mut target = Connection::open(to)?;
     let backup = rusqlite::backup::Backup::new(connection, &mut target)?;
     Ok(backup.run_to_completion(1024, Duration::ZERO, None)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_of_an_older_schema_keeps_its_rows_and_notes_uses_from_its_migration_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let old = Connection::open(&path).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        for (step, sql) in (1_u32..).zip(MIGRATIONS).take(2) {
+            old.execute_batch(sql).unwrap();
+            old.pragma_update(None, "user_version", step).unwrap();
+        }
+        old.execute("INSERT INTO clients VALUES ('c_1', 3, '{}')", []).unwrap();
+        drop(old);
+        let today = || crate::clock::Clock::System.now().day().0;
+        let before = today();
+        prepare(&path, OpenMode::MustExist).unwrap();
+        let connection = connect(&path).unwrap();
+        let one = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap();
+        assert_eq!(one("PRAGMA user_version"), SCHEMA);
+        assert_eq!(one("SELECT revision FROM clients"), 3);
+        assert!((before..=today()).contains(&one("SELECT day FROM secret_uses_since")));
+        prepare(&path, OpenMode::MustExist).unwrap();
+        assert_eq!(one("SELECT count(*) FROM secret_uses_since"), 1, "once");
+    }
 }

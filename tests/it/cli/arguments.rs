@@ -6,7 +6,7 @@ use super::{printed, refused, stderr, stdout};
 use crate::support::{Home, jeton, need};
 
 /// Every command and subcommand.
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "quickstart",
     "serve",
     "client add",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 20] = [
     "client secret add",
     "client secret list",
     "client secret remove",
+    "client secret check",
     "key list",
     "key rotate",
     "token issue",

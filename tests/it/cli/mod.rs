@@ -4,6 +4,7 @@ mod arguments;
 mod clients;
 mod configuration;
 mod quickstart;
+mod secrets;
 mod stores;
 mod tokens;
 

@@ -3,25 +3,27 @@
 mod feed;
 mod reads;
 mod revocations;
+mod secret_uses;
 mod writes;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use jeton::clock::UnixTime;
+use jeton::clock::{UnixDay, UnixTime};
 use jeton::jwt::TokenId;
 use jeton::keys::{KeyRecord, MasterKey, SigningKey};
 use jeton::metrics::Metrics;
 use jeton::oauth::{Audience, Client, ClientId, ClientSecret, Scope, SecretId};
 use jeton::store::memory::MemoryStore;
 use jeton::store::observed::ObservedStore;
-use jeton::store::{Change, Cursor, KeyRecords, OpenMode, Revocation, Store, StoreError, StoreUrl};
+use jeton::store::{Change, Cursor, KeyRecords, OpenMode, Revocation, SecretUse, Store, StoreError, StoreUrl};
 use tempfile::TempDir;
 
 use feed::*;
 use reads::*;
 use revocations::*;
+use secret_uses::*;
 use writes::*;
 
 /// A new store of one backend, and the way to a second handle on the same data.
@@ -101,6 +103,9 @@ contract! {
     a_revocation_is_noted_once
     revocations_are_read_in_order_by_any_handle
     expired_revocations_go_a_few_at_a_time
+    the_latest_use_of_a_secret_stays
+    a_use_is_no_change_of_the_client
+    uses_go_with_their_secret
     a_report_counts_what_is_there
     what_was_acknowledged_survives_reopening
     a_backup_is_the_store_as_of_then
