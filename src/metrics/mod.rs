@@ -42,6 +42,24 @@ pub struct StoreMetrics {
     backend: &'static str,
 }
 
+/// Every operation of the store, so that its series are there from the start.
+const STORE_OPERATIONS: [&str; 14] = [
+    "find_client",
+    "list_clients",
+    "put_client",
+    "remove_client",
+    "find_keys",
+    "put_keys",
+    "changes_since",
+    "put_revocation",
+    "revocations_since",
+    "purge_revocations",
+    "put_secret_uses",
+    "list_secret_uses",
+    "check",
+    "backup",
+];
+
 impl StoreMetrics {
     /// Counts one operation and how long it took.
     pub fn observe(&self, operation: &'static str, took: Duration, error: Option<&'static str>) {
@@ -84,6 +102,9 @@ impl Metrics {
         };
         let signing_key_age =
             Gauge::new("jeton_signing_key_age_seconds", "How long the active signing key has been active.")?;
+        for operation in STORE_OPERATIONS {
+            store.operations.get_metric_with_label_values(&[backend, operation])?;
+        }
         registry.register(Box::new(store.operations.clone()))?;
         registry.register(Box::new(store.errors.clone()))?;
         registry.register(Box::new(store.up.clone()))?;

@@ -167,7 +167,7 @@ fn check_says_what_is_wrong_with_any_other_text_and_does_not_repeat_it() {
         (&secret.replacen("Bw", "wB", 1), "its checksum is wrong"),
     ] {
         let output = check(&[], text.as_bytes());
-        refused(&output, 1, "not a secret of jeton: it ");
+        refused(&output, 1, "not a secret of jeton: it");
         assert!(stderr(&output).contains(reason), "{}", stderr(&output));
         assert!(text.len() < 10 || !stderr(&output).contains(&text[4..10]), "{}", stderr(&output));
     }
