@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use jeton::jwt::sign::max_token_bytes;
 use jeton::jwt::{Stamp, TokenId, push_unsigned, sign};
+use jeton::oauth::Algorithm;
 use support::{NOW, Service};
 
 fn main() {
     let service = Service::new();
     let keys = service.app.keys.load();
-    let key = keys.active(NOW).unwrap();
+    let key = keys.active(Algorithm::EdDsa, NOW).unwrap();
     let claims = service.app.authenticator.clients().defaults().claims(&service.client);
     let stamp = Stamp { issued_at: NOW, expires_at: NOW.plus(Duration::from_hours(1)), id: TokenId([5; 16]) };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -38,7 +39,7 @@ fn main() {
         bencher.iter(|| {
             token.clear();
             let place = push_unsigned(black_box(&claims), &stamp, key, &mut token);
-            runtime.block_on(sign(&mut token, &place, key));
+            runtime.block_on(sign(&mut token, place, key, None)).unwrap();
         });
     });
     group.finish();

@@ -5,9 +5,11 @@
 //! counts, and so that an unknown client, a wrong secret and a disabled client take the same way and the same time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::audit::Trail;
 use crate::clock::UnixTime;
+use crate::keys::KeyError;
 use crate::metrics::{CacheResult, Shard};
 use crate::oauth::{Client, ClientAuth, ErrorCode, OAuthError, Presented, SecretHasher};
 use crate::store::cache::{CachedClient, ClientCache};
@@ -25,6 +27,10 @@ pub enum Denial {
     Store(Arc<StoreError>),
     /// No key may sign now.
     NoSigningKey,
+    /// The first key of the client's algorithm is published, but signs only after this time.
+    KeyWaits(Duration),
+    /// A key was there, and failed.
+    CannotSign(KeyError),
     /// The revocations in memory are older than is promised.
     Outdated,
 }
@@ -42,7 +48,10 @@ impl Denial {
         match self {
             Self::Refused(error) => *error,
             Self::Throttled(_) => OAuthError::SLOW_DOWN,
-            Self::Store(_) | Self::NoSigningKey | Self::Outdated => OAuthError::TEMPORARILY_UNAVAILABLE,
+            Self::CannotSign(_) => OAuthError::SERVER_ERROR,
+            Self::Store(_) | Self::NoSigningKey | Self::KeyWaits(_) | Self::Outdated => {
+                OAuthError::TEMPORARILY_UNAVAILABLE
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use crate::authenticator::{Authenticator, Denial, Occasion};
 use crate::clock::UnixTime;
 use crate::jwt::verify::{AccessToken, OneOrMany};
 use crate::jwt::{TokenVerifier, Verified};
-use crate::keys::SigningKey;
+use crate::keys::{KeyError, SigningKey};
 use crate::oauth::{Client, Scope, TokenReference};
 use crate::store::cache::CachedClient;
 use crate::store::revoked::RevokedTokens;
@@ -136,15 +136,22 @@ fn may_see(caller: &Client, claims: &AccessToken) -> bool {
 
 /// Signs an answer for `audience` (RFC 9701 §5), so that it can be kept as evidence. It has a `typ` of its own, so that
 /// it is never taken for a token, and holds the answer as one claim.
-#[must_use]
-pub fn sign(answer: &Introspection, (issuer, audience): (&str, &str), now: UnixTime, key: &SigningKey) -> String {
-    let header = serde_json::json!({"alg": "EdDSA", "typ": "token-introspection+jwt", "kid": key.kid()});
+///
+/// # Errors
+/// When the key fails.
+pub fn sign(
+    answer: &Introspection,
+    (issuer, audience): (&str, &str),
+    now: UnixTime,
+    key: &SigningKey,
+) -> Result<String, KeyError> {
+    let header = serde_json::json!({"alg": key.algorithm(), "typ": "token-introspection+jwt", "kid": key.kid()});
     let claims = serde_json::json!({"iss": issuer, "aud": audience, "iat": now, "token_introspection": answer});
     let mut jws = URL_SAFE_NO_PAD.encode(header.to_string());
     jws.push('.');
     URL_SAFE_NO_PAD.encode_string(claims.to_string(), &mut jws);
-    let signature = key.sign(jws.as_bytes());
+    let signature = key.sign(jws.as_bytes())?;
     jws.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut jws);
-    jws
+    Ok(jws)
 }

@@ -15,10 +15,10 @@ use crate::clock::UnixTime;
 use crate::keys::{KeyError, MasterKey};
 use crate::oauth::audience::MAX_RESOURCES;
 use crate::oauth::client::MAX_SECRETS;
-use crate::oauth::{Audience, Client, ClientId, ClientSecret, Scope, Secret, SecretId};
+use crate::oauth::{Algorithm, Audience, Client, ClientId, ClientSecret, Scope, Secret, SecretId};
 use crate::store::{Store, StoreError};
 
-pub use keys::{rotate_keys, unlock};
+pub use keys::{Ring, Unlocked, fresh_key, rotate_keys, unlock, unlock_or_make};
 pub use secrets::{SecretState, Verdict, list_secrets};
 
 /// How often a write is repeated when others keep coming first.
@@ -99,13 +99,15 @@ pub struct ClientChange {
     pub lifetime: Option<Duration>,
     /// Whether it gets tokens at all.
     pub may_request_tokens: Option<bool>,
+    /// What its tokens are signed with: a ring that there is, from [`Admin::begin_ring`].
+    pub ring: Option<Ring>,
 }
 
 impl ClientChange {
     /// True when it changes nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        let Self { name, scope, default_scope, audience, serves, lifetime, may_request_tokens } = self;
+        let Self { name, scope, default_scope, audience, serves, lifetime, may_request_tokens, ring } = self;
         name.is_none()
             && scope.is_none()
             && default_scope.is_none()
@@ -113,6 +115,7 @@ impl ClientChange {
             && serves.is_none()
             && lifetime.is_none()
             && may_request_tokens.is_none()
+            && ring.is_none()
     }
 }
 
@@ -132,13 +135,20 @@ pub struct Admin {
     master: MasterKey,
     now: UnixTime,
     journal: Option<Journal>,
+    store_is_new: bool,
 }
 
 impl Admin {
     /// Works on an unlocked store.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, master: MasterKey, now: UnixTime) -> Self {
-        Self { store, master, now, journal: None }
+        Self { store, master, now, journal: None, store_is_new: false }
+    }
+
+    /// Works on a store that this process made a moment ago, so that nobody holds any of its keys.
+    #[must_use]
+    pub fn on_new_store(self) -> Self {
+        Self { store_is_new: true, ..self }
     }
 
     /// Writes down in `journal` whatever it does.
@@ -175,6 +185,7 @@ impl Admin {
             serves: Vec::new(),
             tokens_revoked_at: None,
             lifetime_seconds: None,
+            alg: Algorithm::default(),
             secrets: Vec::new(),
             created_at: self.now,
             revision: 0,
@@ -361,6 +372,9 @@ fn apply(change: &ClientChange, client: &mut Client) -> Result<(), AdminError> {
     }
     if let Some(may) = change.may_request_tokens {
         client.may_request_tokens = may;
+    }
+    if let Some(ring) = change.ring {
+        client.alg = ring.algorithm();
     }
     let claims = |list: &[Audience]| list.iter().map(|audience| audience.as_str().len()).sum::<usize>();
     if client.audience.len().max(client.serves.len()) > MAX_RESOURCES

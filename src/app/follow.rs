@@ -14,10 +14,11 @@ use super::steadiness::Steadiness;
 use super::{App, Survey};
 use crate::admin::{self, AdminError};
 use crate::audit::{Event, Kind};
+use crate::clock::UnixTime;
 use crate::config::Config;
 use crate::keys::rotation::is_due;
-use crate::keys::{KeyError, KeySet, MasterKey};
-use crate::oauth::ClientId;
+use crate::keys::{KeyError, KeySet, Kid, Lead, MasterKey};
+use crate::oauth::{Algorithm, ClientId};
 use crate::store::{Change, Changes, Cursor, Store, StoreError};
 
 /// How often the change feed is read; half of what the promise of one second leaves room for.
@@ -227,26 +228,28 @@ impl Follower {
         Ok(())
     }
 
-    /// Publishes a successor in time, beside the follower. Several servers may try: the store lets one of them, and all
+    /// Publishes successors in time, beside the follower. Several servers may try: the store lets one of them, and all
     /// follow its plan.
     fn rotate_keys(&mut self) {
         let (every, lead) = (self.app.config.keys.rotate_every, self.app.config.lead());
-        let now = self.app.clock.now();
+        let (now, keys) = (self.app.clock.now(), self.app.keys.load());
+        let is_due = |ring: &Algorithm| is_due(*ring, keys.records(), (every, lead), now);
+        let due: Vec<Algorithm> = Algorithm::ALL.into_iter().filter(is_due).collect();
         let tries = self.rotation.as_ref().is_some_and(|rotation| !rotation.is_finished());
-        if tries || !is_due(self.app.keys.load().records(), (every, lead), now) {
+        if tries || due.is_empty() {
             return;
         }
         let (app, store, master) = (Arc::clone(&self.app), Arc::clone(&self.store), Arc::clone(&self.master));
         self.rotation = Some(tokio::spawn(async move {
-            match admin::rotate_keys(&*store, &master, lead, now).await {
-                Ok(keys) => {
-                    let kid = keys.last().map(|key| key.kid.as_str());
+            match rotate(&*store, master, due, (lead, now)).await {
+                Ok(kids) => kids.iter().for_each(|kid| {
+                    let kid = kid.as_str();
                     tracing::info!(kid, "a new signing key is published, and signs once every verifier knows it");
-                    let event = Event { kid, actor: Some("server"), ..Event::new(Kind::KeyPublished, "ok") };
+                    let event = Event { kid: Some(kid), actor: Some("server"), ..Event::new(Kind::KeyPublished, "ok") };
                     app.audit.record(usize::MAX, &event);
-                }
+                }),
                 Err(AdminError::Store(StoreError::Conflict) | AdminError::Key(KeyError::RotationUnderWay)) => {}
-                Err(error) => tracing::warn!(%error, "the signing key is due, but could not be replaced"),
+                Err(error) => tracing::warn!(%error, "a signing key is due, but could not be replaced"),
             }
             tokio::time::sleep(ROTATE_AGAIN).await;
         }));
@@ -293,8 +296,28 @@ impl Follower {
         if let Some(advanced) = keys.load().advanced_to(now) {
             keys.store(Arc::new(advanced));
         }
-        let active_since = keys.load().active_since(now);
-        self.app.readiness.no_key.store(active_since.is_none(), Ordering::Relaxed);
+        let keys = keys.load();
+        // The one ring that every store has; a client of another that has no key yet is told so by itself.
+        self.app.readiness.no_key.store(keys.active(Algorithm::default(), now).is_none(), Ordering::Relaxed);
+        let active_since = keys.active_since(now);
         self.app.metrics.set_signing_key_age(active_since.map_or(Duration::ZERO, |since| now.since(since)));
     }
+}
+
+/// The names of the successors that are published now.
+async fn rotate(
+    store: &dyn Store,
+    master: Arc<MasterKey>,
+    rings: Vec<Algorithm>,
+    (lead, now): (Lead, UnixTime),
+) -> Result<Vec<Kid>, AdminError> {
+    // Away from the follower: an RSA key takes its time.
+    let make = {
+        let master = Arc::clone(&master);
+        move || rings.into_iter().map(|ring| admin::fresh_key(ring, &master, now)).collect::<Result<Vec<_>, _>>()
+    };
+    let made = tokio::task::spawn_blocking(make).await.unwrap_or(Err(KeyError::CannotGenerate))?;
+    let kids = made.iter().map(|key| key.kid.clone()).collect();
+    admin::rotate_keys(store, &master, made, (lead, now)).await?;
+    Ok(kids)
 }

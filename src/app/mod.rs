@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{AuditOutput, AuditSettings, Config};
 use crate::introspection::TokenInspector;
 use crate::issuer::{Lifetimes, TokenIssuer};
-use crate::jwt::TokenVerifier;
+use crate::jwt::{Line, TokenVerifier};
 use crate::keys::{KeyError, KeySet, MasterKey};
 use crate::metrics::{Metrics, MetricsError};
 use crate::oauth::{Audience, IssuerUrl};
@@ -104,7 +104,8 @@ impl App {
         let lifetimes = Lifetimes { default: config.token.lifetime, longest: config.token.max_lifetime };
         let authenticator = Arc::new(Authenticator::new(clients, master.secret_hasher()));
         let keys = Arc::new(ArcSwap::from_pointee(keys));
-        let tokens = TokenIssuer::new(Arc::clone(&authenticator), Arc::clone(&keys), lifetimes);
+        let line = Line::new(std::thread::available_parallelism().map_or(1, usize::from));
+        let tokens = TokenIssuer::new(Arc::clone(&authenticator), Arc::clone(&keys), lifetimes, line);
         let verifier = TokenVerifier::new(Arc::clone(&keys), issuer.as_str(), config.keys.clock_skew);
         let (verifier, revoked) = (Arc::new(verifier), Arc::new(RevokedTokens::default()));
         let inspector = TokenInspector::new(Arc::clone(&authenticator), Arc::clone(&verifier), Arc::clone(&revoked));

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::output::{Table, note, record};
 use super::secret::{self, SecretCommand};
 use super::{CliError, Global};
-use crate::admin::{self, ClientChange, NewSecret};
-use crate::config::duration;
-use crate::oauth::{Audience, Client, ClientId, Scope};
+use crate::admin::{self, Admin, ClientChange, NewSecret, Ring};
+use crate::clock::Clock;
+use crate::config::{Config, duration};
+use crate::oauth::{Algorithm, Audience, Client, ClientId, Scope};
 use crate::store::OpenMode;
 
 /// How many clients a list reads at a time.
@@ -93,6 +94,10 @@ struct Change {
     /// Whether it gets tokens; false for a resource server that only introspects
     #[arg(long, value_name = "BOOL")]
     tokens: Option<bool>,
+    /// What its tokens are signed with: EdDSA, or ES256, RS256 or PS256 for verifiers that lack it. The first key of an
+    /// algorithm signs once every verifier had time to fetch it; 'jeton key rotate --alg' makes it beforehand
+    #[arg(long, value_name = "ALGORITHM")]
+    alg: Option<Algorithm>,
 }
 
 pub async fn run(global: &Global, args: ClientArgs) -> Result<(), CliError> {
@@ -100,15 +105,7 @@ pub async fn run(global: &Global, args: ClientArgs) -> Result<(), CliError> {
         ClientCommand::Add { name, change } => add(global, name, change).await,
         ClientCommand::List => list(global).await,
         ClientCommand::Show { id } => show(global, &admin::find_client(&*global.open_store()?, &id).await?),
-        ClientCommand::Set { id, name, change } => {
-            let change = change.into_change(name);
-            if change.is_empty() {
-                return Err(CliError::Usage("nothing to change: name at least one flag, 'jeton client set --help'"));
-            }
-            let (admin, config) = global.admin(OpenMode::MustExist).await?;
-            check_lifetime(&change, config.token.max_lifetime)?;
-            show(global, &admin.set_client(&id, &change).await?)
-        }
+        ClientCommand::Set { id, name, change } => set(global, &id, name, change).await,
         ClientCommand::Disable { id } => set_enabled(global, &id, false).await,
         ClientCommand::Enable { id } => set_enabled(global, &id, true).await,
         ClientCommand::Remove { id } => {
@@ -134,6 +131,7 @@ impl Change {
             serves: Some(self.serves).filter(|serves| !serves.is_empty()),
             lifetime: self.lifetime,
             may_request_tokens: self.tokens,
+            ring: None,
         }
     }
 }
@@ -148,10 +146,39 @@ fn check_lifetime(change: &ClientChange, longest: Duration) -> Result<(), CliErr
 
 async fn add(global: &Global, name: String, change: Change) -> Result<(), CliError> {
     let (admin, config) = global.admin(OpenMode::CreateIfMissing).await?;
-    let change = change.into_change(Some(name));
+    let alg = change.alg;
+    let mut change = change.into_change(Some(name));
     check_lifetime(&change, config.token.max_lifetime)?;
+    change.ring = begin_ring(&admin, alg, &config).await?;
     let (client, secret) = admin.add_client(change).await?;
     print_secret(global, &client, &secret)
+}
+
+async fn set(global: &Global, id: &ClientId, name: Option<String>, change: Change) -> Result<(), CliError> {
+    let alg = change.alg;
+    let mut change = change.into_change(name);
+    if change.is_empty() && alg.is_none() {
+        return Err(CliError::Usage("nothing to change: name at least one flag, 'jeton client set --help'"));
+    }
+    let (admin, config) = global.admin(OpenMode::MustExist).await?;
+    check_lifetime(&change, config.token.max_lifetime)?;
+    // No keys for a client that is not there.
+    admin.find_client(id).await?;
+    change.ring = begin_ring(&admin, alg, &config).await?;
+    show(global, &admin.set_client(id, &change).await?)
+}
+
+/// The keys for this algorithm; says so when they do not sign yet.
+async fn begin_ring(admin: &Admin, alg: Option<Algorithm>, config: &Config) -> Result<Option<Ring>, CliError> {
+    let Some(alg) = alg else { return Ok(None) };
+    let ring = admin.begin_ring(alg, config.lead()).await?;
+    let from = ring.signs_from();
+    if from > Clock::System.now() {
+        note(&format!(
+            "The first {alg} key signs from {from} on, once every verifier knows it; until then the client gets no tokens (503)."
+        ));
+    }
+    Ok(Some(ring))
 }
 
 async fn set_enabled(global: &Global, id: &ClientId, enabled: bool) -> Result<(), CliError> {
@@ -198,6 +225,7 @@ fn public(client: &Client) -> Value {
         "client_id": client.id, "name": client.name, "enabled": client.enabled, "scope": client.scope,
         "default_scope": client.granted_by_default(), "audience": client.audience,
         "serves": client.serves, "tokens_revoked_at": client.tokens_revoked_at, "lifetime": client.lifetime_seconds, "may_request_tokens": client.may_request_tokens,
+        "alg": client.alg,
         "secrets": secrets, "created_at": client.created_at, "revision": client.revision,
     })
 }
@@ -222,6 +250,7 @@ fn show(global: &Global, client: &Client) -> Result<(), CliError> {
         ("audience", or_default(&client.audience)),
         ("serves", urls(&client.serves)),
         ("lifetime", lifetime.unwrap_or_else(|| "the server's default".to_owned())),
+        ("algorithm", client.alg.to_string()),
         ("secrets", client.secrets.len().to_string()),
         ("tokens revoked", client.tokens_revoked_at.map_or_else(|| "never".to_owned(), |until| until.to_string())),
         ("registered", client.created_at.to_string()),
@@ -238,7 +267,7 @@ pub fn print_secret(global: &Global, client: &Client, new: &NewSecret) -> Result
     let expires = client.secrets.iter().find(|held| held.id == new.id).and_then(|held| held.expires_at);
     let value = json!({
         "client_id": client.id, "client_secret": new.secret.expose(), "secret_id": new.id, "expires_at": expires,
-        "name": client.name, "scope": client.scope, "audience": client.audience, "curl": curl,
+        "name": client.name, "scope": client.scope, "audience": client.audience, "alg": client.alg, "curl": curl,
     });
     let lines = [
         ("client id", client.id.to_string()),

@@ -8,6 +8,7 @@ use super::{CliError, Global};
 use crate::clock::{Clock, UnixTime};
 use crate::config::duration;
 use crate::keys::{KeyRecord, KeyState};
+use crate::oauth::Algorithm;
 use crate::store::OpenMode;
 
 #[derive(Debug, Args)]
@@ -20,14 +21,18 @@ pub struct KeyArgs {
 enum KeyCommand {
     /// Show every signing key and its state
     List,
-    /// Publish a new signing key now; it signs once every verifier had time to fetch it
+    /// Publish new signing keys now; they sign once every verifier had time to fetch them
     ///
+    /// Without --alg every algorithm that is in use gets a new key, but for those whose rotation is under way.
     /// Run it with the configuration of the servers: `keys.jwks_max_age` and `keys.clock_skew` say how long the new key
     /// waits, `token.max_lifetime` how long the old one stays published after that.
     Rotate {
         /// Sign with it at once: verifiers that hold an older key set refuse its tokens until they fetch it again
         #[arg(long)]
         now: bool,
+        /// Only the key of this algorithm; its first one, when there is none
+        #[arg(long, value_name = "ALGORITHM")]
+        alg: Option<Algorithm>,
     },
     /// Take a key that is lost out of the JWKS at once; one that signs has to be replaced first
     Remove {
@@ -42,10 +47,13 @@ pub async fn run(global: &Global, args: KeyArgs) -> Result<(), CliError> {
     let now = Clock::System.now();
     let keys = match args.command {
         KeyCommand::List => global.open_store()?.find_keys().await?.map(|records| records.keys).unwrap_or_default(),
-        KeyCommand::Rotate { now } => {
+        KeyCommand::Rotate { now, alg } => {
             let (admin, config) = global.admin(OpenMode::MustExist).await?;
             let lead = if now { config.lead().at_once() } else { config.lead() };
-            let keys = admin.rotate_keys(lead).await?;
+            let keys = match alg {
+                Some(alg) => admin.rotate_ring(alg, lead).await?,
+                None => admin.rotate_keys(lead).await?,
+            };
             if now {
                 let age = duration::encode(config.keys.jwks_max_age);
                 note(&format!(

@@ -233,8 +233,9 @@ impl Global {
         let store = open_or_make(&config, mode)?;
         let master = load_master_key(&config, &*store).await?;
         let now = Clock::System.now();
-        admin::unlock(&*store, &master, now).await?;
+        let is_new = admin::unlock_or_make(&*store, &master, now).await?.is_new;
         let admin = Admin::new(store, master, now);
+        let admin = if is_new { admin.on_new_store() } else { admin };
         Ok((if let Some(journal) = journal(&config)? { admin.with_journal(journal) } else { admin }, config))
     }
 }

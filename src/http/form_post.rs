@@ -174,6 +174,11 @@ fn deny(denial: &Denial) -> (Reply, ErrorCode) {
     match denial {
         Denial::Store(cause) => tracing::warn!(kind = cause.kind(), %cause, "a request needed the store"),
         Denial::NoSigningKey => tracing::error!("no signing key is active, nothing can be signed"),
+        Denial::CannotSign(cause) => tracing::error!(%cause, "a token could not be signed"),
+        // Said to whoever gave the client its algorithm, and over in minutes.
+        Denial::KeyWaits(wait) => {
+            return (reply::unavailable_for(*wait), ErrorCode::TemporarilyUnavailable);
+        }
         Denial::Outdated => tracing::warn!("revocations are out of date while the store does not answer"),
         Denial::Throttled(seconds) => return (reply::throttled(*seconds), ErrorCode::SlowDown),
         Denial::Refused(_) => {}

@@ -9,7 +9,7 @@ use super::worker::Worker;
 use crate::audit::Kind;
 use crate::authenticator::Denial;
 use crate::introspection;
-use crate::oauth::{OAuthError, TokenReference};
+use crate::oauth::{Algorithm, OAuthError, TokenReference};
 
 /// The media type of an answer that can be kept as evidence.
 const SIGNED: &str = "application/token-introspection+jwt";
@@ -28,9 +28,13 @@ async fn look(worker: &Worker, post: &FormPost<'_>) -> Result<Reply, Refusal> {
     let (caller, answer) = post.settle(request.auth(), answer)?;
     if wants_signature(post.headers()) {
         let keys = app.keys.load();
-        let key = keys.active(occasion.now).ok_or(Refusal::Denied(Denial::NoSigningKey))?;
+        // By the one algorithm that every store has a key of, and that the metadata names.
+        let key = keys.active(Algorithm::EdDsa, occasion.now).ok_or(Refusal::Denied(Denial::NoSigningKey))?;
         let parties = (app.issuer.as_str(), caller.client.id.as_str());
-        return Ok(reply::introspected(SIGNED, introspection::sign(&answer, parties, occasion.now, key)));
+        let signed = introspection::sign(&answer, parties, occasion.now, key);
+        let signed = signed.map_err(|error| Refusal::Denied(Denial::CannotSign(error)))?;
+        worker.shard().count_signature(Algorithm::EdDsa);
+        return Ok(reply::introspected(SIGNED, signed));
     }
     let plain = serde_json::to_vec(&answer).map_err(|_| OAuthError::SERVER_ERROR)?;
     Ok(reply::introspected("application/json", plain))

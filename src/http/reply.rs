@@ -4,6 +4,7 @@
 //! body is constant, a 401 always names the scheme (RFC 9110 §11.6.1) and a 503 when to come back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -76,6 +77,14 @@ pub fn refused_as(status: StatusCode, error: &OAuthError) -> Reply {
 pub fn throttled(seconds: u32) -> Reply {
     let mut reply = refused(&OAuthError::SLOW_DOWN);
     reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    reply
+}
+
+/// What was asked for is not to be had before this time.
+#[must_use]
+pub fn unavailable_for(wait: Duration) -> Reply {
+    let mut reply = refused(&OAuthError::TEMPORARILY_UNAVAILABLE);
+    reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
     reply
 }
 

@@ -19,7 +19,7 @@ use super::revoke::revoke;
 use super::token::token;
 use super::worker::{Peer, Worker};
 use crate::metrics::Endpoint;
-use crate::oauth::{IssuerUrl, OAuthError};
+use crate::oauth::{Algorithm, IssuerUrl, OAuthError};
 
 /// The paths of one issuer.
 #[derive(Debug)]
@@ -117,14 +117,35 @@ fn document(worker: &Worker, endpoint: Endpoint, request: &Request<Incoming>) ->
     }
     let known = request.headers().get(http::header::IF_NONE_MATCH);
     match endpoint {
-        Endpoint::Jwks => worker.jwks().reply(known),
+        Endpoint::Jwks => worker.jwks(wanted(request.uri().query())).reply(known),
         _ => worker.metadata().reply(known),
     }
+}
+
+/// The algorithm that a verifier asks for by `alg`; whatever else a query says asks for nothing.
+fn wanted(query: Option<&str>) -> Option<Algorithm> {
+    query?.split('&').find_map(|pair| pair.strip_prefix("alg="))?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_asks_for_an_algorithm_of_ours_or_for_nothing() {
+        for (query, algorithm) in [
+            ("alg=ES256", Some(Algorithm::Es256)),
+            ("x=1&alg=RS256&alg=ES256", Some(Algorithm::Rs256)),
+            ("alg=", None),
+            ("alg=es256", None),
+            ("alg=HS256&alg=ES256", None),
+            ("xalg=ES256&%ff", None),
+            ("", None),
+        ] {
+            assert_eq!(wanted(Some(query)), algorithm, "{query}");
+        }
+        assert_eq!(wanted(None), None);
+    }
 
     #[test]
     fn t003_t004_paths_are_compared_byte_for_byte() {

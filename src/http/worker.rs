@@ -16,8 +16,10 @@ use super::waiting::Waiting;
 use crate::app::App;
 use crate::audit::Trail;
 use crate::jwt::TokenId;
+use crate::keys::KeySet;
 use crate::limiter::FailureLimiter;
 use crate::metrics::{Endpoint, Shard};
+use crate::oauth::Algorithm;
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +39,7 @@ pub struct Worker {
     waiting: Waiting,
     routes: Routes,
     metadata: Document,
-    jwks: RefCell<(Arc<[u8]>, Document)>,
+    jwks: RefCell<Published>,
 }
 
 impl Worker {
@@ -45,7 +47,7 @@ impl Worker {
     #[must_use]
     pub fn new(app: Arc<App>, limiter: Arc<FailureLimiter>, pacing: Pacing, index: usize) -> Self {
         let max_age = app.config.keys.jwks_max_age.as_secs();
-        let keys = Arc::clone(app.keys.load().document());
+        let jwks = RefCell::new(Published::new(&app.keys.load(), max_age));
         let serve = &app.config.serve;
         let max_in_flight = serve.max_in_flight.div_ceil(serve.workers());
         Self {
@@ -56,7 +58,7 @@ impl Worker {
             waiting: Waiting::new(max_in_flight),
             routes: Routes::new(&app.issuer),
             metadata: Document::new(&metadata::render(&app.issuer), "application/json", max_age),
-            jwks: RefCell::new((Arc::clone(&keys), jwks_document(&keys, max_age))),
+            jwks,
             app,
         }
     }
@@ -130,19 +132,33 @@ impl Worker {
         &self.metadata
     }
 
-    /// The JWKS document, rendered anew when the keys have changed.
+    /// The JWKS document for verifiers of this algorithm, or of all; rendered anew when the keys have changed.
     #[must_use]
-    pub fn jwks(&self) -> Document {
+    pub fn jwks(&self, algorithm: Option<Algorithm>) -> Document {
         let keys = self.app.keys.load();
         let mut held = self.jwks.borrow_mut();
-        if !Arc::ptr_eq(&held.0, keys.document()) {
-            let max_age = self.app.config.keys.jwks_max_age.as_secs();
-            *held = (Arc::clone(keys.document()), jwks_document(keys.document(), max_age));
+        if !Arc::ptr_eq(&held.keys, keys.document()) {
+            *held = Published::new(&keys, self.app.config.keys.jwks_max_age.as_secs());
         }
-        held.1.clone()
+        algorithm.and_then(|algorithm| held.narrowed.get(algorithm.index())).unwrap_or(&held.whole).clone()
     }
 }
 
-fn jwks_document(keys: &Arc<[u8]>, max_age: u64) -> Document {
-    Document::new(keys, "application/jwk-set+json", max_age)
+/// The JWKS documents as replies, and what they were made of.
+#[derive(Debug)]
+struct Published {
+    keys: Arc<[u8]>,
+    whole: Document,
+    narrowed: [Document; Algorithm::ALL.len()],
+}
+
+impl Published {
+    fn new(keys: &KeySet, max_age: u64) -> Self {
+        let document = |algorithm| Document::new(keys.document_of(algorithm), "application/jwk-set+json", max_age);
+        Self {
+            keys: Arc::clone(keys.document()),
+            whole: document(None),
+            narrowed: Algorithm::ALL.map(|algorithm| document(Some(algorithm))),
+        }
+    }
 }

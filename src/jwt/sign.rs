@@ -1,19 +1,19 @@
 //! Signs an access token where it stands (RFC 7515 §5.1).
 //!
-//! A token is written with room for its signature, and signed afterwards. `sign` is the one seam: it is
-//! asynchronous, so a signer that makes several signatures at once can stand behind it. The signer here is done
-//! when it returns.
+//! A token is written with room for its signature, and signed afterwards. `sign` is the one seam: what it returns is a
+//! future, so that a slow signature can be made elsewhere (`turn`). A quick one is done when it returns.
 
 use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::claims::{ClaimPrefix, Stamp};
-use crate::keys::SigningKey;
-
-/// 64 bytes in base64url.
-const SIGNATURE_CHARS: usize = 86;
+use super::turn::Turn;
+use crate::keys::{KeyError, Signature, SigningKey};
 
 /// Where in a buffer the parts of a token stand.
 #[derive(Clone, Debug)]
@@ -30,24 +30,65 @@ pub fn push_unsigned(claims: &ClaimPrefix, stamp: &Stamp, key: &SigningKey, out:
     claims.push_payload(stamp, out);
     let end = out.len();
     out.push(b'.');
-    out.resize(end + 1 + SIGNATURE_CHARS, b'A');
+    out.resize(end + 1 + signature_chars(key), b'A');
     Unsigned { signed: start..end, signature: end + 1..out.len() }
 }
 
-/// Signs the token at `place` of `buffer` with the key whose header it carries.
-#[allow(clippy::unused_async, reason = "the seam: a batch signer completes later than it is called")]
-pub async fn sign(buffer: &mut [u8], place: &Unsigned, key: &SigningKey) {
-    let signature = key.sign(buffer.get(place.signed.clone()).unwrap_or_default());
-    if let Some(room) = buffer.get_mut(place.signature.clone()) {
-        // 64 bytes fill 86 characters exactly, so this writes the whole room.
-        drop(URL_SAFE_NO_PAD.encode_slice(signature, room));
+/// Signs the token at `place` of `buffer` with the key whose header it carries: here, or in `turn`.
+pub fn sign<'a>(buffer: &'a mut [u8], place: Unsigned, key: &'a Arc<SigningKey>, turn: Option<Turn>) -> Signing<'a> {
+    match turn {
+        None => Signing::Made(key.sign(place.message(buffer)).and_then(|signature| place.fill(buffer, &signature))),
+        Some(turn) => Signing::Apart(Box::pin(async move {
+            let signature = turn.sign(key, place.message(buffer)).await?;
+            place.fill(buffer, &signature)
+        })),
     }
+}
+
+/// A signature that is made, or will be. A type of its own, since a request keeps room for it: an async function would
+/// keep its arguments as well.
+pub enum Signing<'a> {
+    /// It stands where it belongs.
+    Made(Result<(), KeyError>),
+    /// It is made elsewhere. Boxed, since few take this way.
+    Apart(Pin<Box<dyn Future<Output = Result<(), KeyError>> + 'a>>),
+}
+
+impl Future for Signing<'_> {
+    /// An error when no signature could be made; the token is none then.
+    type Output = Result<(), KeyError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Made(outcome) => Poll::Ready(*outcome),
+            Self::Apart(signing) => signing.as_mut().poll(context),
+        }
+    }
+}
+
+impl Unsigned {
+    fn message<'a>(&self, buffer: &'a [u8]) -> &'a [u8] {
+        buffer.get(self.signed.clone()).unwrap_or_default()
+    }
+
+    /// The room is as long as every signature of the key, so this writes the whole of it.
+    fn fill(&self, buffer: &mut [u8], signature: &Signature) -> Result<(), KeyError> {
+        let room = buffer.get_mut(self.signature.clone()).ok_or(KeyError::CannotSign)?;
+        let length = room.len();
+        let written = URL_SAFE_NO_PAD.encode_slice(signature, room).map_err(|_| KeyError::CannotSign)?;
+        if written == length { Ok(()) } else { Err(KeyError::CannotSign) }
+    }
+}
+
+/// The length of a signature in base64url.
+fn signature_chars(key: &SigningKey) -> usize {
+    (key.signature_bytes() * 4).div_ceil(3)
 }
 
 /// Bytes of a token with these claims, at the most.
 #[must_use]
 pub fn max_token_bytes(claims: &ClaimPrefix, key: &SigningKey) -> usize {
-    key.encoded_header().len() + claims.max_payload_bytes() + SIGNATURE_CHARS + 2
+    key.encoded_header().len() + claims.max_payload_bytes() + signature_chars(key) + 2
 }
 
 #[cfg(test)]
@@ -60,7 +101,7 @@ mod tests {
     use crate::clock::UnixTime;
     use crate::jwt::{Expected, PublicKey, TokenId, VerifyError, verify};
     use crate::keys::{KeySet, MasterKey};
-    use crate::oauth::{Audience, ClientId, IssuerUrl, Scope};
+    use crate::oauth::{Algorithm, Audience, ClientId, IssuerUrl, Scope};
 
     const NOW: UnixTime = UnixTime::from_seconds(1_000);
 
@@ -93,11 +134,11 @@ mod tests {
         );
         let [issued_at, expires_at] = [said.times.0, said.times.1].map(UnixTime::from_seconds);
         let stamp = Stamp { issued_at, expires_at, id: TokenId(said.id) };
-        let key = set.active(NOW).unwrap();
+        let key = set.active(Algorithm::EdDsa, NOW).unwrap();
         let mut out = b"before".to_vec();
         let place = push_unsigned(&claims, &stamp, key, &mut out);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(sign(&mut out, &place, key));
+        runtime.block_on(sign(&mut out, place, key, None)).unwrap();
         assert!(out.len() <= 6 + max_token_bytes(&claims, key));
         (String::from_utf8(out.split_off(6)).unwrap(), PublicKey::from_jwks(set.document()).unwrap())
     }

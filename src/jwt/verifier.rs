@@ -8,7 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::claims::TokenId;
-use super::verify::{AccessToken, Expected, PublicKey, verify};
+use super::public_key::PublicKey;
+use super::verify::{AccessToken, Expected, verify};
 use crate::clock::UnixTime;
 use crate::keys::KeySet;
 

@@ -1,69 +1,22 @@
 //! What a resource server does with an access token: RFC 9068 §4, RFC 7515 §5.2, RFC 8725.
 //!
-//! Strict by design: one algorithm per key, `typ` must be `at+jwt`, base64url must be canonical, signatures are
-//! checked by `verify_strict`. Nothing in a token's header is ever used as the source of a key.
+//! Strict by design: the key says by which algorithm it verifies and the header must agree, `typ` must be `at+jwt`,
+//! base64url must be canonical. Nothing in a token's header is ever used as the source of a key.
 
 use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::{Signature, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::public_key::PublicKey;
 use crate::clock::UnixTime;
+use crate::oauth::Algorithm;
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
-
-/// A key of the published set.
-#[derive(Clone, Debug)]
-pub struct PublicKey {
-    /// RFC 7638 thumbprint, as in `kid`.
-    pub kid: Box<str>,
-    key: VerifyingKey,
-}
-
-impl PublicKey {
-    /// # Errors
-    /// When the bytes are no point of the curve, or one of small order.
-    pub fn from_ed25519(kid: &str, bytes: &[u8; 32]) -> Result<Self, VerifyError> {
-        let key = VerifyingKey::from_bytes(bytes).map_err(|_| VerifyError::UnusableKey)?;
-        if key.is_weak() {
-            return Err(VerifyError::UnusableKey);
-        }
-        Ok(Self { kid: kid.into(), key })
-    }
-
-    /// The usable Ed25519 keys of a JWKS document (RFC 7517 §5); keys of other kinds are skipped.
-    ///
-    /// # Errors
-    /// When the document is no JWKS or a key of ours is broken.
-    pub fn from_jwks(document: &[u8]) -> Result<Vec<Self>, VerifyError> {
-        let set: JwkSet = serde_json::from_slice(document).map_err(|_| VerifyError::UnusableKey)?;
-        let ours = set.keys.into_iter().filter(|jwk| jwk.kty == "OKP" && jwk.crv.as_deref() == Some("Ed25519"));
-        ours.map(|jwk| {
-            let x = jwk.x.and_then(|x| decode(&x).ok()).and_then(|x| <[u8; 32]>::try_from(x).ok());
-            Self::from_ed25519(&jwk.kid, &x.ok_or(VerifyError::UnusableKey)?)
-        })
-        .collect()
-    }
-}
-
-#[derive(Deserialize)]
-struct JwkSet {
-    keys: Vec<Jwk>,
-}
-
-#[derive(Deserialize)]
-struct Jwk {
-    kty: String,
-    #[serde(default)]
-    kid: String,
-    crv: Option<String>,
-    x: Option<String>,
-}
 
 /// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +45,7 @@ impl fmt::Display for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "not a signed JWT",
-            Self::WrongHeader => "not an access token: its header must say typ at+jwt and alg EdDSA",
+            Self::WrongHeader => "not an access token: its header must say typ at+jwt and the algorithm of its key",
             Self::UnknownKey => "signed by a key that the issuer does not publish",
             Self::BadSignature => "the signature does not match",
             Self::WrongIssuer => "issued by another issuer",
@@ -185,16 +138,22 @@ pub fn verify(token: &str, keys: &[PublicKey], expected: &Expected<'_>) -> Resul
     let header: Header = serde_json::from_slice(&header).map_err(|_| VerifyError::Malformed)?;
     let typ = header.typ.as_deref().unwrap_or_default();
     let is_access_token = typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt");
-    if !is_access_token || !matches!(header.alg.as_str(), "EdDSA" | "Ed25519") || header.crit.is_some() {
-        return Err(VerifyError::WrongHeader);
-    }
+    let algorithm = algorithm_of(&header.alg).filter(|_| is_access_token && header.crit.is_none());
+    let algorithm = algorithm.ok_or(VerifyError::WrongHeader)?;
     let kid = header.kid.as_deref().unwrap_or_default();
     let key = keys.iter().find(|key| *key.kid == *kid).ok_or(VerifyError::UnknownKey)?;
-    let signature = Signature::from_slice(&signature).map_err(|_| VerifyError::BadSignature)?;
-    key.key.verify_strict(signed.as_bytes(), &signature).map_err(|_| VerifyError::BadSignature)?;
+    if key.algorithm() != algorithm {
+        return Err(VerifyError::WrongHeader);
+    }
+    key.verify(signed.as_bytes(), &signature)?;
     let claims: AccessToken = serde_json::from_slice(&payload).map_err(|_| VerifyError::Malformed)?;
     check_claims(&claims, expected)?;
     Ok(claims)
+}
+
+/// RFC 9864 has another name for `EdDSA` with Ed25519.
+pub(super) fn algorithm_of(alg: &str) -> Option<Algorithm> {
+    if alg == "Ed25519" { Some(Algorithm::EdDsa) } else { alg.parse().ok() }
 }
 
 fn check_claims(claims: &AccessToken, expected: &Expected<'_>) -> Result<(), VerifyError> {
@@ -225,6 +184,6 @@ fn split(token: &str) -> Result<(&str, Vec<u8>, Vec<u8>, Vec<u8>), VerifyError> 
 }
 
 /// Canonical base64url: no padding, no stray bits (RFC 4648 §3.5).
-fn decode(segment: &str) -> Result<Vec<u8>, VerifyError> {
+pub(super) fn decode(segment: &str) -> Result<Vec<u8>, VerifyError> {
     URL_SAFE_NO_PAD.decode(segment).map_err(|_| VerifyError::Malformed)
 }

@@ -1,5 +1,5 @@
 //! When keys come and go: plans, as new instants of the records. Whoever writes a plan compares and sets it, so of two
-//! plans made at once one wins and the other's key is never used.
+//! plans made at once one wins and the other's key is never used. Each ring is planned for itself.
 //!
 //! Invariants: a key signs only after it was published for a [`Lead`], but for an emergency that says so; a retired key
 //! stays published until the last token that it signed has expired; the private part of a key that was lost is forgotten.
@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::record::{KeyError, KeyRecord};
 use super::set::KeyState;
 use crate::clock::UnixTime;
+use crate::oauth::Algorithm;
 
 /// The distances between a key's instants.
 #[derive(Clone, Copy, Debug)]
@@ -28,18 +29,52 @@ impl Lead {
     }
 }
 
-/// Plans a rotation: the successor is published now and signs after the lead; the active key retires at that
-/// instant and stays published until its last token has expired.
+/// Whether there is a ring of this algorithm: a key that signs, or that waits to.
+#[must_use]
+pub fn has_ring(records: &[KeyRecord], algorithm: Algorithm, now: UnixTime) -> bool {
+    let lives = |record: &KeyRecord| matches!(KeyState::of(record, now), KeyState::Active | KeyState::Published);
+    records.iter().any(|record| *record.alg == *algorithm.as_str() && lives(record))
+}
+
+/// Plans the first key of a ring: published now, and signing after the lead like any successor, since verifiers may
+/// hold a set without it.
 ///
 /// # Errors
-/// [`KeyError::RotationUnderWay`] while an earlier successor waits, [`KeyError::NoKey`] when nothing signs.
-pub fn plan_rotation(
+/// [`KeyError::KnownKey`].
+pub fn plan_ring(
     records: &[KeyRecord],
-    mut successor: KeyRecord,
+    first: KeyRecord,
     lead: Lead,
     now: UnixTime,
 ) -> Result<Vec<KeyRecord>, KeyError> {
-    let in_state = |state| records.iter().any(|record| KeyState::of(record, now) == state);
+    let mut planned = records.to_vec();
+    planned.push(published(records, first, lead, now)?);
+    Ok(planned)
+}
+
+/// A key as it enters its ring.
+fn published(records: &[KeyRecord], key: KeyRecord, lead: Lead, now: UnixTime) -> Result<KeyRecord, KeyError> {
+    if records.iter().any(|record| record.kid == key.kid) {
+        return Err(KeyError::KnownKey);
+    }
+    Ok(KeyRecord { published_at: now, activated_at: now.plus(lead.before_use), ..key })
+}
+
+/// Plans a rotation of the successor's ring: the successor is published now and signs after the lead; the active key
+/// retires at that instant and stays published until its last token has expired.
+///
+/// # Errors
+/// [`KeyError::RotationUnderWay`] while an earlier successor waits, [`KeyError::NoKey`] when there is no such ring,
+/// [`KeyError::KnownKey`].
+pub fn plan_rotation(
+    records: &[KeyRecord],
+    successor: KeyRecord,
+    lead: Lead,
+    now: UnixTime,
+) -> Result<Vec<KeyRecord>, KeyError> {
+    let successor = published(records, successor, lead, now)?;
+    let is_of_ring = |record: &KeyRecord| record.alg == successor.alg;
+    let in_state = |state| records.iter().any(|record| is_of_ring(record) && KeyState::of(record, now) == state);
     // An emergency waits for no key, which may be just as lost, and needs none.
     let waits = !lead.before_use.is_zero();
     if waits && in_state(KeyState::Published) {
@@ -48,10 +83,8 @@ pub fn plan_rotation(
     if waits && !in_state(KeyState::Active) {
         return Err(KeyError::NoKey);
     }
-    successor.published_at = now;
-    successor.activated_at = now.plus(lead.before_use);
     let mut planned = records.to_vec();
-    for record in &mut planned {
+    for record in planned.iter_mut().filter(|record| is_of_ring(record)) {
         if matches!(KeyState::of(record, now), KeyState::Active | KeyState::Published) {
             record.retired_at = Some(successor.activated_at);
             record.removed_at = Some(successor.activated_at.plus(lead.after_use));
@@ -64,44 +97,49 @@ pub fn plan_rotation(
 /// Plans the removal of a key that is not to be trusted any more: at once, everywhere.
 ///
 /// # Errors
-/// [`KeyError::UnknownKey`], or [`KeyError::KeySigns`] for the one that signs: another one has to take over first.
+/// [`KeyError::UnknownKey`], or [`KeyError::KeySigns`] for the one that signs, or will as the first of its ring: another
+/// one has to take over first.
 pub fn plan_removal(records: &[KeyRecord], kid: &str, now: UnixTime) -> Result<Vec<KeyRecord>, KeyError> {
     let mut planned = records.to_vec();
-    let another_signs = records.iter().any(|r| r.kid.as_str() != kid && KeyState::of(r, now) == KeyState::Active);
     let is_meant = |record: &&mut KeyRecord| record.kid.as_str() == kid;
     let record = planned.iter_mut().find(is_meant).ok_or(KeyError::UnknownKey)?;
+    let ring = record.alg.clone();
+    let signs = |record: &KeyRecord| record.alg == ring && KeyState::of(record, now) == KeyState::Active;
     match KeyState::of(record, now) {
-        _ if !another_signs => return Err(KeyError::KeySigns),
-        KeyState::Active => return Err(KeyError::KeySigns),
+        KeyState::Published if records.iter().any(signs) => {}
+        KeyState::Published | KeyState::Active => return Err(KeyError::KeySigns),
         KeyState::Removed => return Err(KeyError::UnknownKey),
-        KeyState::Published | KeyState::Retired => {}
+        KeyState::Retired => {}
     }
     record.retired_at = Some(record.retired_at.map_or(now, |retired_at| retired_at.min(now)));
     record.removed_at = Some(now);
     record.sealed = "".into();
-    Ok(revive_predecessor(planned, now))
+    Ok(revive_predecessor(planned, &ring, now))
 }
 
 /// The key that signs would retire for a successor that will never come: it goes on.
-fn revive_predecessor(mut records: Vec<KeyRecord>, now: UnixTime) -> Vec<KeyRecord> {
-    let waits = records.iter().any(|record| KeyState::of(record, now) == KeyState::Published);
-    if !waits {
-        for record in records.iter_mut().filter(|record| KeyState::of(record, now) == KeyState::Active) {
+fn revive_predecessor(mut records: Vec<KeyRecord>, ring: &str, now: UnixTime) -> Vec<KeyRecord> {
+    let in_state = |record: &KeyRecord, state| *record.alg == *ring && KeyState::of(record, now) == state;
+    if !records.iter().any(|record| in_state(record, KeyState::Published)) {
+        for record in records.iter_mut().filter(|record| in_state(record, KeyState::Active)) {
             (record.retired_at, record.removed_at) = (None, None);
         }
     }
     records
 }
 
-/// Whether the key that signs is to be replaced by now, so that its successor takes over when it is `every` old.
+/// Whether the key of this ring that signs is to be replaced by now, so that its successor takes over when it is `every`
+/// old.
 #[must_use]
 pub fn is_due<'a>(
+    algorithm: Algorithm,
     records: impl Iterator<Item = &'a KeyRecord> + Clone,
     (every, lead): (Duration, Lead),
     now: UnixTime,
 ) -> bool {
-    let waits = records.clone().any(|record| KeyState::of(record, now) == KeyState::Published);
-    let mut active = records.filter(|record| KeyState::of(record, now) == KeyState::Active);
+    let ring = records.filter(|record| *record.alg == *algorithm.as_str());
+    let waits = ring.clone().any(|record| KeyState::of(record, now) == KeyState::Published);
+    let mut active = ring.filter(|record| KeyState::of(record, now) == KeyState::Active);
     let age = active.next().map(|record| now.plus(lead.before_use).since(record.activated_at));
     !waits && !every.is_zero() && age.is_some_and(|age| age >= every)
 }
@@ -122,7 +160,7 @@ mod tests {
     }
 
     fn signs(set: &KeySet, now: u64) -> Option<String> {
-        set.active(at(now)).map(|key| key.kid().to_string())
+        set.active(Algorithm::EdDsa, at(now)).map(|key| key.kid().to_string())
     }
 
     #[test]
@@ -184,8 +222,9 @@ mod tests {
     fn a_rotation_is_due_so_early_that_the_successor_takes_over_in_time() {
         let master = MasterKey::from_random([9; 32]);
         let records = [key(1, &master, 1000)];
-        let due =
-            |records: &[KeyRecord], every, now| is_due(records.iter(), (Duration::from_secs(every), LEAD), at(now));
+        let due = |records: &[KeyRecord], every, now| {
+            is_due(Algorithm::EdDsa, records.iter(), (Duration::from_secs(every), LEAD), at(now))
+        };
         assert!(!due(&records, 500, 1399) && due(&records, 500, 1400));
         assert!(!due(&records, 0, 1_000_000), "switched off");
         let planned = plan_rotation(&records, key(2, &master, 0), LEAD, at(1400)).unwrap();

@@ -1,4 +1,4 @@
-//! All signing keys at an instant: which one signs, which are published, and the JWKS document (RFC 7517).
+//! All signing keys at an instant: which ones sign, which are published, and the JWKS document (RFC 7517).
 //!
 //! A key's state follows from its stored instants alone, so every process that reads the same records agrees.
 //! Leaves the instants themselves to `rotation`. Invariant: the document never holds a private part.
@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::jwk;
 use super::master::MasterKey;
 use super::record::{KeyError, KeyRecord};
-use super::signing::{EDDSA, SigningKey};
+use super::signing::SigningKey;
 use crate::clock::UnixTime;
+use crate::oauth::Algorithm;
 
 /// Where a key stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -61,6 +63,10 @@ impl fmt::Display for KeyState {
     }
 }
 
+/// The kinds of keys in the order of the document: a verifier that gives up at a kind that it does not know has
+/// found the older ones by then.
+const PUBLISHED: [Algorithm; 4] = [Algorithm::Rs256, Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa];
+
 /// Everything that signing and the JWKS endpoint need, made ready for one instant.
 ///
 /// Every key is held, also one that is not published at that instant: a wall clock that runs ahead for a moment must
@@ -69,6 +75,13 @@ impl fmt::Display for KeyState {
 pub struct KeySet {
     signing: Arc<[(KeyRecord, Arc<SigningKey>)]>,
     document: Arc<[u8]>,
+    narrowed: [Arc<[u8]>; Algorithm::ALL.len()],
+    /// Which of the keys stand in the documents.
+    live: Vec<bool>,
+}
+
+fn live(keys: &[(KeyRecord, Arc<SigningKey>)], now: UnixTime) -> Vec<bool> {
+    keys.iter().map(|(record, _)| KeyState::of(record, now) != KeyState::Removed).collect()
 }
 
 impl KeySet {
@@ -78,58 +91,78 @@ impl KeySet {
     /// # Errors
     /// When a key cannot be decrypted or does not match its record.
     pub fn open(records: &[KeyRecord], master: &MasterKey, now: UnixTime) -> Result<Self, KeyError> {
-        let whole = records.iter().filter(|record| !record.sealed.is_empty() && *record.alg == *EDDSA);
+        let whole = records.iter().filter(|record| !record.sealed.is_empty() && record.algorithm().is_ok());
         let mut signing = whole
             .map(|record| Ok((record.clone(), Arc::new(SigningKey::open(record, master)?))))
             .collect::<Result<Vec<_>, KeyError>>()?;
-        // Newest first, so that the first active one is the one that signs.
-        signing.sort_by_key(|(record, _)| std::cmp::Reverse(record.activated_at));
-        let document = render(&signing, now);
-        Ok(Self { signing: signing.into(), document })
+        // Newest first, so that the first active one of a ring is the one that signs.
+        signing.sort_by_key(|(record, key)| (key.algorithm(), std::cmp::Reverse(record.activated_at)));
+        Ok(Self::publish(signing.into(), now))
+    }
+
+    /// The documents hold all keys but those removed by `now`.
+    fn publish(signing: Arc<[(KeyRecord, Arc<SigningKey>)]>, now: UnixTime) -> Self {
+        let live = live(&signing, now);
+        let keys_of = |algorithm| {
+            let live = signing.iter().zip(&live).filter(|(_, is_live)| **is_live).map(|((_, key), _)| key);
+            live.filter(move |key| key.algorithm() == algorithm).map(|key| key.jwk())
+        };
+        let document: Arc<[u8]> = jwk::set(PUBLISHED.into_iter().flat_map(keys_of)).into();
+        // A verifier can do nothing with an empty set, and anything with one that holds more than it asked for.
+        let narrowed = Algorithm::ALL.map(|algorithm| match keys_of(algorithm).next() {
+            Some(_) => jwk::set(keys_of(algorithm)).into(),
+            None => Arc::clone(&document),
+        });
+        Self { document, narrowed, live, signing }
     }
 
     /// The same keys with the document of `now`; `None` when it is the same as before.
     #[must_use]
     pub fn advanced_to(&self, now: UnixTime) -> Option<Self> {
-        let document = render(&self.signing, now);
-        (document != self.document).then(|| Self { signing: Arc::clone(&self.signing), document })
+        (live(&self.signing, now) != self.live).then(|| Self::publish(Arc::clone(&self.signing), now))
     }
 
-    /// The key that signs at `now`.
+    /// The key of this algorithm that signs at `now`.
     #[must_use]
-    pub fn active(&self, now: UnixTime) -> Option<&Arc<SigningKey>> {
-        self.signing.iter().find(|(record, _)| KeyState::of(record, now) == KeyState::Active).map(|(_, key)| key)
+    pub fn active(&self, algorithm: Algorithm, now: UnixTime) -> Option<&Arc<SigningKey>> {
+        self.find_active(algorithm, now).map(|(_, key)| key)
     }
 
-    /// Since when the key that signs at `now` has done so.
+    fn find_active(&self, algorithm: Algorithm, now: UnixTime) -> Option<&(KeyRecord, Arc<SigningKey>)> {
+        let mut ring = self.signing.iter().filter(|(_, key)| key.algorithm() == algorithm);
+        ring.find(|(record, _)| KeyState::of(record, now) == KeyState::Active)
+    }
+
+    /// When the first key of this algorithm begins to sign, while it only waits for that.
+    #[must_use]
+    pub fn active_from(&self, algorithm: Algorithm, now: UnixTime) -> Option<UnixTime> {
+        let waits = self.signing.iter().filter(|(record, _)| KeyState::of(record, now) == KeyState::Published);
+        waits.filter(|(_, key)| key.algorithm() == algorithm).map(|(record, _)| record.activated_at).min()
+    }
+
+    /// Since when the oldest of the keys that sign at `now` has done so.
     #[must_use]
     pub fn active_since(&self, now: UnixTime) -> Option<UnixTime> {
-        let active = self.signing.iter().find(|(record, _)| KeyState::of(record, now) == KeyState::Active);
-        active.map(|(record, _)| record.activated_at)
+        let active = Algorithm::ALL.into_iter().filter_map(|algorithm| self.find_active(algorithm, now));
+        active.map(|(record, _)| record.activated_at).min()
     }
 
-    /// The records behind it, newest first.
+    /// The records behind it, newest first within each ring.
     pub fn records(&self) -> impl Iterator<Item = &KeyRecord> + Clone {
         self.signing.iter().map(|(record, _)| record)
     }
 
-    /// The JWKS document.
+    /// The JWKS document of all keys.
     #[must_use]
     pub const fn document(&self) -> &Arc<[u8]> {
         &self.document
     }
-}
 
-/// All keys but the removed ones.
-fn render(keys: &[(KeyRecord, Arc<SigningKey>)], now: UnixTime) -> Arc<[u8]> {
-    let published = keys.iter().map(|(record, _)| record).filter(|key| KeyState::of(key, now) != KeyState::Removed);
-    let keys: Vec<String> = published
-        .map(|key| {
-            let KeyRecord { public, kid, alg, .. } = key;
-            format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{public}","kid":"{kid}","alg":"{alg}","use":"sig"}}"#)
-        })
-        .collect();
-    format!(r#"{{"keys":[{}]}}"#, keys.join(",")).into_bytes().into()
+    /// The JWKS document for a verifier of this algorithm: its keys, or all where it has none.
+    #[must_use]
+    pub fn document_of(&self, algorithm: Option<Algorithm>) -> &Arc<[u8]> {
+        algorithm.and_then(|algorithm| self.narrowed.get(algorithm.index())).unwrap_or(&self.document)
+    }
 }
 
 #[cfg(test)]
@@ -162,7 +195,7 @@ mod tests {
         let ahead = set.advanced_to(at(10_000)).unwrap_or(set);
         assert!(!String::from_utf8_lossy(ahead.document()).contains(old.kid.as_str()));
         let right_again = ahead.advanced_to(at(50)).unwrap();
-        assert_eq!(right_again.active(at(50)).unwrap().kid(), &old.kid);
+        assert_eq!(right_again.active(Algorithm::EdDsa, at(50)).unwrap().kid(), &old.kid);
         assert!(String::from_utf8_lossy(right_again.document()).contains(old.kid.as_str()));
     }
 }

@@ -1,42 +1,42 @@
-//! One key ready to sign: expanded once, its token header already encoded (RFC 8032, RFC 8037).
+//! One key ready to sign: expanded once, its token header and its JWK already encoded.
 
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
-use ed25519_dalek::{SigningKey as Ed25519Key, VerifyingKey};
-use sha2::{Digest, Sha256, Sha512};
-use zeroize::Zeroizing;
 
+use super::jwk::Jwk;
 use super::master::MasterKey;
+use super::private::{PrivateKey, Signature};
 use super::record::{KeyError, KeyRecord, Kid};
 use crate::clock::UnixTime;
+use crate::oauth::Algorithm;
 
-/// The algorithm's name in `alg`: most verifiers know only this one, not RFC 9864's `Ed25519`.
-pub const EDDSA: &str = "EdDSA";
-
-/// An Ed25519 key that signs tokens.
+/// A key that signs tokens, by one algorithm.
 pub struct SigningKey {
     kid: Kid,
-    verifying: VerifyingKey,
-    expanded: ExpandedSecretKey,
+    algorithm: Algorithm,
+    private: PrivateKey,
     encoded_header: Box<[u8]>,
+    jwk: Box<str>,
 }
 
 impl SigningKey {
-    /// The key of this seed.
-    #[must_use]
-    pub fn from_seed(seed: &[u8; 32]) -> Self {
-        let verifying = Ed25519Key::from_bytes(seed).verifying_key();
-        let kid = thumbprint(&verifying);
-        let header = format!(r#"{{"alg":"{EDDSA}","typ":"at+jwt","kid":"{kid}"}}"#);
-        Self {
+    /// The key of this private part: a seed of 32 bytes for `EdDSA`, PKCS#8 for the others.
+    ///
+    /// # Errors
+    /// When it is no sound key of this algorithm.
+    pub fn read(algorithm: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
+        let private = PrivateKey::read(algorithm, secret)?;
+        let jwk = Jwk::new(algorithm, &private.public())?;
+        let header = format!(r#"{{"alg":"{algorithm}","typ":"at+jwt","kid":"{}"}}"#, jwk.kid);
+        Ok(Self {
             encoded_header: URL_SAFE_NO_PAD.encode(header).into_bytes().into(),
-            expanded: ExpandedSecretKey::from(seed),
-            verifying,
-            kid,
-        }
+            jwk: jwk.encode(algorithm),
+            kid: jwk.kid,
+            algorithm,
+            private,
+        })
     }
 
     /// Decrypts a stored key and checks that its parts belong together, so that no signature is ever made under a
@@ -45,31 +45,41 @@ impl SigningKey {
     /// # Errors
     /// When the master key is wrong or the record damaged.
     pub fn open(record: &KeyRecord, master: &MasterKey) -> Result<Self, KeyError> {
-        if *record.alg != *EDDSA {
-            return Err(KeyError::UnknownAlgorithm);
-        }
-        let seed = master.open(record.kid.as_str(), &record.sealed)?;
-        let seed = Zeroizing::new(<[u8; 32]>::try_from(seed.as_slice()).map_err(|_| KeyError::CannotOpen)?);
-        let key = Self::from_seed(&seed);
+        let algorithm = record.algorithm()?;
+        let secret = master.open(record.kid.as_str(), &record.sealed)?;
+        let key = Self::read(algorithm, &secret)?;
         if key.kid == record.kid && *key.public() == *record.public { Ok(key) } else { Err(KeyError::Mismatch) }
+    }
+
+    /// The record of a new Ed25519 key.
+    ///
+    /// # Errors
+    /// As [`SigningKey::seal_as`].
+    pub fn seal(
+        seed: &[u8; 32],
+        master: &MasterKey,
+        nonce: [u8; 12],
+        instants: (UnixTime, UnixTime),
+    ) -> Result<KeyRecord, KeyError> {
+        Self::seal_as(Algorithm::EdDsa, seed, (master, nonce), instants)
     }
 
     /// The record of a new key, published and active from the given instants on.
     ///
     /// # Errors
-    /// When the private part cannot be encrypted.
-    pub fn seal(
-        seed: &[u8; 32],
-        master: &MasterKey,
-        nonce: [u8; 12],
+    /// When the private part is unsound or cannot be encrypted.
+    pub fn seal_as(
+        algorithm: Algorithm,
+        secret: &[u8],
+        (master, nonce): (&MasterKey, [u8; 12]),
         (published_at, activated_at): (UnixTime, UnixTime),
     ) -> Result<KeyRecord, KeyError> {
-        let key = Self::from_seed(seed);
+        let key = Self::read(algorithm, secret)?;
         Ok(KeyRecord {
-            sealed: master.seal(key.kid.as_str(), seed, nonce)?,
+            sealed: master.seal(key.kid.as_str(), secret, nonce)?,
             public: key.public(),
             kid: key.kid,
-            alg: EDDSA.into(),
+            alg: algorithm.as_str().into(),
             published_at,
             activated_at,
             retired_at: None,
@@ -83,20 +93,40 @@ impl SigningKey {
         &self.kid
     }
 
+    /// The one algorithm that it signs by.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
     /// `{"alg":…,"typ":"at+jwt","kid":…}` in base64url.
     #[must_use]
     pub const fn encoded_header(&self) -> &[u8] {
         &self.encoded_header
     }
 
-    /// Signs one message.
+    /// The public key as it stands in the JWKS.
     #[must_use]
-    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        raw_sign::<Sha512>(&self.expanded, message, &self.verifying).to_bytes()
+    pub const fn jwk(&self) -> &str {
+        &self.jwk
+    }
+
+    /// The length of every signature.
+    #[must_use]
+    pub fn signature_bytes(&self) -> usize {
+        self.private.signature_bytes()
+    }
+
+    /// Signs one message.
+    ///
+    /// # Errors
+    /// When the library fails, which an Ed25519 key never does.
+    pub fn sign(&self, message: &[u8]) -> Result<Signature, KeyError> {
+        self.private.sign(message)
     }
 
     fn public(&self) -> Box<str> {
-        URL_SAFE_NO_PAD.encode(self.verifying.as_bytes()).into()
+        URL_SAFE_NO_PAD.encode(self.private.public()).into()
     }
 }
 
@@ -104,13 +134,6 @@ impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SigningKey").field("kid", &self.kid).finish_non_exhaustive()
     }
-}
-
-/// RFC 7638 over the required members of RFC 8037 §2, in lexicographic order.
-fn thumbprint(key: &VerifyingKey) -> Kid {
-    let x = URL_SAFE_NO_PAD.encode(key.as_bytes());
-    let digest = Sha256::digest(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#));
-    Kid(URL_SAFE_NO_PAD.encode(digest).into())
 }
 
 #[cfg(test)]
@@ -125,15 +148,15 @@ mod tests {
 
     #[test]
     fn j04_kid_is_the_thumbprint_of_rfc_8037_a_3() {
-        let key = SigningKey::from_seed(&rfc_8037_seed());
+        let key = SigningKey::read(Algorithm::EdDsa, &rfc_8037_seed()).unwrap();
         assert_eq!(&*key.public(), "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
         assert_eq!(key.kid().as_str(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     }
 
     #[test]
     fn signs_the_example_of_rfc_8037_a_4_byte_for_byte() {
-        let signature =
-            SigningKey::from_seed(&rfc_8037_seed()).sign(b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc");
+        let key = SigningKey::read(Algorithm::EdDsa, &rfc_8037_seed()).unwrap();
+        let signature = key.sign(b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc").unwrap();
         assert_eq!(
             URL_SAFE_NO_PAD.encode(signature),
             "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"

@@ -7,7 +7,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::shard::{BOUNDS_NANOS, Count, Endpoint, STATUSES, Shard};
-use crate::oauth::ErrorCode;
+use crate::oauth::{Algorithm, ErrorCode};
 
 /// `(name, help, variable labels)` of each family, in the order in which they are collected.
 const FAMILIES: [(&str, &str, &[&str]); 6] = [
@@ -83,6 +83,10 @@ impl Shards {
         metrics
     }
 
+    fn signatures(&self, algorithm: Algorithm) -> Metric {
+        counter(&[("alg", algorithm.as_str())], self.sum(|shard| shard.signatures.get(algorithm.index())))
+    }
+
     fn open_connections(&self) -> Metric {
         let mut gauge = Gauge::default();
         let open = self.connections.load(Ordering::Relaxed).try_into().unwrap_or(u32::MAX);
@@ -109,8 +113,7 @@ impl Collector for Shards {
                     counter(&[("result", "miss")], self.sum(|shard| Some(&shard.misses))),
                 ],
             ),
-            // Every issued token is one signature; other algorithms come with their keys.
-            (MetricType::COUNTER, vec![counter(&[("alg", "EdDSA")], self.sum(|shard| shard.outcomes.first()))]),
+            (MetricType::COUNTER, Algorithm::ALL.map(|algorithm| self.signatures(algorithm)).into()),
         ];
         let families = FAMILIES.into_iter().zip(kinds).map(|((name, help, _), (kind, metrics))| {
             let mut family = MetricFamily::default();

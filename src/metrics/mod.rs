@@ -101,7 +101,7 @@ impl Metrics {
             backend,
         };
         let signing_key_age =
-            Gauge::new("jeton_signing_key_age_seconds", "How long the active signing key has been active.")?;
+            Gauge::new("jeton_signing_key_age_seconds", "How long the oldest signing key that is active has been so.")?;
         for operation in STORE_OPERATIONS {
             store.operations.get_metric_with_label_values(&[backend, operation])?;
         }
@@ -174,7 +174,7 @@ fn build_info() -> Result<IntGauge, prometheus::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::ErrorCode;
+    use crate::oauth::{Algorithm, ErrorCode};
 
     #[test]
     fn a_scrape_adds_the_workers_up() {
@@ -185,6 +185,7 @@ mod tests {
             shard.count_token_request(Some(ErrorCode::InvalidClient), Duration::from_millis(2));
             shard.count_http(Endpoint::Token, 200);
             shard.count_client(CacheResult::Hit);
+            shard.count_signature(Algorithm::EdDsa);
         }
         let text = String::from_utf8(metrics.render().unwrap()).unwrap();
         for line in [
@@ -194,6 +195,7 @@ mod tests {
             "jeton_http_requests_total{endpoint=\"token\",status=\"200\"} 2",
             "jeton_client_cache_total{result=\"hit\"} 2",
             "jeton_signatures_total{alg=\"EdDSA\"} 2",
+            "jeton_signatures_total{alg=\"PS256\"} 0",
             "jeton_token_request_duration_seconds_count 4",
             "jeton_connections 0",
         ] {

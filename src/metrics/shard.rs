@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::oauth::ErrorCode;
+use crate::oauth::{Algorithm, ErrorCode};
 
 /// The endpoints that requests are counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +100,7 @@ pub struct Shard {
     pub(super) http: [[Count; STATUSES.len() + 1]; Endpoint::ALL.len()],
     pub(super) hits: Count,
     pub(super) misses: Count,
+    pub(super) signatures: [Count; Algorithm::ALL.len()],
 }
 
 impl Shard {
@@ -120,6 +121,13 @@ impl Shard {
     pub fn count_http(&self, endpoint: Endpoint, status: u16) {
         let position = STATUSES.iter().position(|known| *known == status).unwrap_or(STATUSES.len());
         if let Some(count) = self.http.get(endpoint as usize).and_then(|by_status| by_status.get(position)) {
+            count.add(1);
+        }
+    }
+
+    /// Counts a signature.
+    pub fn count_signature(&self, algorithm: Algorithm) {
+        if let Some(count) = self.signatures.get(algorithm.index()) {
             count.add(1);
         }
     }

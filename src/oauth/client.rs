@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use super::algorithm::Algorithm;
 use super::audience::{Audience, MAX_RESOURCES};
 use super::error::{ErrorCode, OAuthError};
 use super::grant::Grant;
@@ -189,6 +190,9 @@ pub struct Client {
     /// Lifetime of its tokens in seconds; the server's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime_seconds: Option<u32>,
+    /// What its tokens are signed with.
+    #[serde(default, skip_serializing_if = "Algorithm::is_default")]
+    pub alg: Algorithm,
     /// Its live and expired secrets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<ClientSecret>,

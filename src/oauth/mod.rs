@@ -4,6 +4,7 @@
 //! `issuer`. Every rule stands beside the section of the RFC it comes from: RFC 6749 (OAuth 2.0), RFC 8707
 //! (resource indicators), RFC 7617 (Basic), RFC 7662 (introspection), RFC 7009 (revocation).
 
+pub mod algorithm;
 pub mod audience;
 pub mod checked;
 pub mod client;
@@ -18,6 +19,7 @@ pub mod scope;
 pub mod secret;
 pub mod token_reference;
 
+pub use algorithm::Algorithm;
 pub use audience::{Audience, IssuerUrl};
 pub use client::{Client, ClientId, ClientSecret, SecretId};
 pub use client_auth::{ClientAuth, Presented};

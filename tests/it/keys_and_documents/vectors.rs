@@ -8,7 +8,7 @@ use jeton::clock::UnixTime;
 use jeton::jwt::{AccessToken, ClaimPrefix, Expected, PublicKey, Stamp, TokenId, VerifyError, verify};
 use jeton::keys::SigningKey;
 use jeton::oauth::client_auth::{BasicText, ClientAuth};
-use jeton::oauth::{Audience, ClientId, IssuerUrl, Scope, form};
+use jeton::oauth::{Algorithm, Audience, ClientId, IssuerUrl, Scope, form};
 use serde_json::Value;
 
 use super::{thumbprint, vectors};
@@ -33,7 +33,7 @@ fn decode<const N: usize>(text: &str) -> [u8; N] {
 /// The key pair of RFC 8037 A.1 and the set that publishes it.
 fn rfc_key() -> (SigningKey, Vec<PublicKey>) {
     let jwk = vectors()["rfc8037"]["jwk"].clone();
-    let key = SigningKey::from_seed(&decode(text(&jwk, "d")));
+    let key = SigningKey::read(Algorithm::EdDsa, &decode::<32>(text(&jwk, "d"))).unwrap();
     let published = PublicKey::from_ed25519(key.kid().as_str(), &decode(text(&jwk, "x"))).unwrap();
     (key, vec![published])
 }
@@ -55,7 +55,7 @@ fn token(key: &SigningKey, header: &str) -> String {
     };
     let mut signed = format!("{}.", URL_SAFE_NO_PAD.encode(header)).into_bytes();
     claims.push_payload(&stamp, &mut signed);
-    let signature = URL_SAFE_NO_PAD.encode(key.sign(&signed));
+    let signature = URL_SAFE_NO_PAD.encode(key.sign(&signed).unwrap());
     format!("{}.{signature}", String::from_utf8(signed).unwrap())
 }
 
@@ -97,7 +97,7 @@ fn rfc_8037_a_4_is_signed_byte_for_byte() {
     let known = vectors()["rfc8037"].clone();
     let encode = |name| URL_SAFE_NO_PAD.encode(text(&known, name));
     let signed = format!("{}.{}", encode("protected_utf8"), encode("payload_utf8"));
-    let signature = URL_SAFE_NO_PAD.encode(rfc_key().0.sign(signed.as_bytes()));
+    let signature = URL_SAFE_NO_PAD.encode(rfc_key().0.sign(signed.as_bytes()).unwrap());
     assert_eq!(format!("{signed}.{signature}"), text(&known, "jws"));
 }
 
@@ -163,9 +163,19 @@ fn an_hmac_by_the_public_key_and_foreign_headers_are_rejected() {
 
 #[test]
 fn a_jwks_with_an_unusable_key_is_refused_and_keys_of_other_kinds_are_skipped() {
-    let rsa = vectors()["rfc7638"]["jwk"].clone();
-    let set = serde_json::json!({"keys": [rsa, vectors()["rfc8037"]["jwk"]]}).to_string();
-    assert_eq!(PublicKey::from_jwks(set.as_bytes()).unwrap().len(), 1);
+    let (rsa, ed25519) = (vectors()["rfc7638"]["jwk"].clone(), vectors()["rfc8037"]["jwk"].clone());
+    let with = |jwk: &Value, name: &str, value: &str| {
+        let mut jwk = jwk.clone();
+        jwk[name] = value.into();
+        jwk
+    };
+    let set = serde_json::json!({"keys": [
+        rsa, ed25519,
+        with(&rsa, "alg", "RS512"), with(&rsa, "alg", "RSA-OAEP"), with(&rsa, "alg", "ES256"),
+        with(&rsa, "use", "enc"), with(&ed25519, "alg", "RS256"), with(&ed25519, "crv", "X25519"),
+        {"kty": "oct", "k": "AAAA", "alg": "HS256"}, {"kty": "EC", "crv": "P-384", "x": "AAAA", "y": "AAAA"},
+    ]});
+    assert_eq!(PublicKey::from_jwks(set.to_string().as_bytes()).unwrap().len(), 2);
     // The identity has small order: it would verify what nobody signed (RFC 8032 §5.1.7 by `verify_strict`).
     let identity = URL_SAFE_NO_PAD.encode([&[1][..], &[0; 31]].concat());
     for x in [identity.as_str(), "AAAA", "", "not base64!"] {

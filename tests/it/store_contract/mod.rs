@@ -14,7 +14,7 @@ use jeton::clock::{UnixDay, UnixTime};
 use jeton::jwt::TokenId;
 use jeton::keys::{KeyRecord, MasterKey, SigningKey};
 use jeton::metrics::Metrics;
-use jeton::oauth::{Audience, Client, ClientId, ClientSecret, Scope, SecretId};
+use jeton::oauth::{Algorithm, Audience, Client, ClientId, ClientSecret, Scope, SecretId};
 use jeton::store::memory::MemoryStore;
 use jeton::store::observed::ObservedStore;
 use jeton::store::{Change, Cursor, KeyRecords, OpenMode, Revocation, SecretUse, Store, StoreError, StoreUrl};
@@ -135,6 +135,7 @@ fn client(name: &str) -> Client {
         serves: vec![Audience::parse("https://served.example.com").unwrap()],
         tokens_revoked_at: Some(UnixTime::from_seconds(6)),
         lifetime_seconds: Some(77),
+        alg: Algorithm::Es256,
         secrets: vec![secret(1, None), secret(2, Some(UnixTime::from_seconds(u64::from(u32::MAX) + 1)))],
         created_at: UnixTime::from_seconds(5),
         revision: 0,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jeton::clock::UnixTime;
-use jeton::oauth::{Client, ClientId, Scope};
+use jeton::oauth::{Algorithm, Client, ClientId, Scope};
 use jeton::store::{OpenMode, Store, StoreError, StoreUrl};
 
 use crate::support::Home;
@@ -95,6 +95,7 @@ pub fn new(id: &ClientId) -> Client {
         serves: Vec::new(),
         tokens_revoked_at: None,
         lifetime_seconds: None,
+        alg: Algorithm::default(),
         secrets: Vec::new(),
         created_at: UnixTime::from_seconds(0),
         revision: 0,

@@ -1,0 +1,131 @@
+//! Private parts by algorithm: how they are made, what is encrypted of them, and how they sign.
+//!
+//! Ed25519 keys are a seed of 32 bytes and stay expanded (RFC 8032); all others are PKCS#8 (RFC 5958). Leaves their
+//! encryption to `master` and their names to `signing`.
+
+use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding,
+};
+use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
+use ed25519_dalek::{SigningKey as Ed25519Key, VerifyingKey};
+use sha2::Sha512;
+use zeroize::Zeroizing;
+
+use super::record::KeyError;
+use crate::oauth::Algorithm;
+
+/// Smaller keys can be factored, larger ones cost verifiers more than they are worth (RFC 8725 §3.5).
+const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=512;
+/// 65537: the one exponent that every verifier takes.
+const EXPONENT: [u8; 3] = [1, 0, 1];
+
+/// A signature as it stands in a token, before base64url.
+#[derive(Debug)]
+pub enum Signature {
+    /// Ed25519, or R and S of P-256 side by side (RFC 7518 §3.4).
+    Curve([u8; 64]),
+    /// As long as the modulus.
+    Rsa(Box<[u8]>),
+}
+
+impl AsRef<[u8]> for Signature {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Curve(bytes) => bytes,
+            Self::Rsa(bytes) => bytes,
+        }
+    }
+}
+
+/// What only the holder of a key can do.
+pub(super) enum PrivateKey {
+    Ed25519 { verifying: VerifyingKey, expanded: ExpandedSecretKey },
+    P256(EcdsaKeyPair),
+    Rsa { pair: RsaKeyPair, padding: &'static dyn RsaEncoding },
+}
+
+/// The private part of a new key, as it is encrypted. An Ed25519 key is `seed`; the others are too intricate to be
+/// made from a few random bytes, so their library draws its own.
+///
+/// # Errors
+/// When the library's generator fails.
+pub fn generate(algorithm: Algorithm, seed: &Zeroizing<[u8; 32]>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let failed = |_| KeyError::CannotGenerate;
+    match algorithm {
+        Algorithm::EdDsa => Ok(Zeroizing::new(seed.to_vec())),
+        Algorithm::Es256 => {
+            let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(failed)?;
+            Ok(Zeroizing::new(pair.to_pkcs8v1().map_err(failed)?.as_ref().to_vec()))
+        }
+        Algorithm::Rs256 | Algorithm::Ps256 => {
+            let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
+            Ok(Zeroizing::new(pair.as_der().map_err(failed)?.as_ref().to_vec()))
+        }
+    }
+}
+
+impl PrivateKey {
+    pub(super) fn from_seed(seed: &[u8; 32]) -> Self {
+        let verifying = Ed25519Key::from_bytes(seed).verifying_key();
+        Self::Ed25519 { verifying, expanded: ExpandedSecretKey::from(seed) }
+    }
+
+    /// Reads what [`generate`] made, or what came from elsewhere in the same form.
+    pub(super) fn read(algorithm: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
+        let unusable = |_| KeyError::Unusable;
+        let padding: &'static dyn RsaEncoding = match algorithm {
+            Algorithm::EdDsa => {
+                let seed = Zeroizing::new(<[u8; 32]>::try_from(secret).map_err(|_| KeyError::Unusable)?);
+                return Ok(Self::from_seed(&seed));
+            }
+            Algorithm::Es256 => {
+                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, secret);
+                return Ok(Self::P256(pair.map_err(unusable)?));
+            }
+            Algorithm::Rs256 => &RSA_PKCS1_SHA256,
+            Algorithm::Ps256 => &RSA_PSS_SHA256,
+        };
+        let pair = RsaKeyPair::from_pkcs8(secret).map_err(unusable)?;
+        let sound = RSA_BYTES.contains(&pair.public_modulus_len())
+            && pair.public_key().exponent().big_endian_without_leading_zero() == EXPONENT;
+        if sound { Ok(Self::Rsa { pair, padding }) } else { Err(KeyError::Unusable) }
+    }
+
+    /// The raw public part: 32 bytes of Ed25519, the uncompressed point of P-256, the modulus of RSA.
+    pub(super) fn public(&self) -> Box<[u8]> {
+        match self {
+            Self::Ed25519 { verifying, .. } => verifying.as_bytes().as_slice().into(),
+            Self::P256(pair) => pair.public_key().as_ref().into(),
+            Self::Rsa { pair, .. } => pair.public_key().modulus().big_endian_without_leading_zero().into(),
+        }
+    }
+
+    pub(super) fn signature_bytes(&self) -> usize {
+        match self {
+            Self::Ed25519 { .. } | Self::P256(_) => 64,
+            Self::Rsa { pair, .. } => pair.public_modulus_len(),
+        }
+    }
+
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Signature, KeyError> {
+        let failed = |_| KeyError::CannotSign;
+        match self {
+            Self::Ed25519 { verifying, expanded } => {
+                Ok(Signature::Curve(raw_sign::<Sha512>(expanded, message, verifying).to_bytes()))
+            }
+            Self::P256(pair) => {
+                let signature = pair.sign(&SystemRandom::new(), message).map_err(failed)?;
+                let both = <[u8; 64]>::try_from(signature.as_ref()).map_err(|_| KeyError::CannotSign)?;
+                Ok(Signature::Curve(both))
+            }
+            Self::Rsa { pair, padding } => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(*padding, &SystemRandom::new(), message, &mut signature).map_err(failed)?;
+                Ok(Signature::Rsa(signature.into()))
+            }
+        }
+    }
+}
