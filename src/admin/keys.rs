@@ -154,6 +154,20 @@ impl Admin {
         self.add_key(fresh_key(algorithm, &self.master, self.now)?, lead).await
     }
 
+    /// Publishes a key that was made elsewhere, as [`Admin::rotate_ring`] does a fresh one.
+    ///
+    /// # Errors
+    /// As [`Admin::rotate_ring`], and for a private part that is none of this algorithm.
+    pub async fn import_key(
+        &self,
+        algorithm: Algorithm,
+        secret: &[u8],
+        lead: Lead,
+    ) -> Result<Vec<KeyRecord>, AdminError> {
+        let key = SigningKey::seal_as(algorithm, secret, (&self.master, rand::random()), (self.now, self.now))?;
+        self.add_key(key, lead).await
+    }
+
     async fn add_key(&self, key: KeyRecord, lead: Lead) -> Result<Vec<KeyRecord>, AdminError> {
         let records = unlock(&*self.store, &self.master, self.now).await?;
         let plan = if has_ring(&records.keys, key.algorithm()?, self.now) { plan_rotation } else { plan_ring };

@@ -1,13 +1,18 @@
-//! `jeton key list | rotate | remove`.
+//! `jeton key list | rotate | import | export | remove`.
+
+use std::fmt;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use zeroize::Zeroizing;
 
-use super::output::{Table, note};
+use super::output::{Table, note, say};
 use super::{CliError, Global};
 use crate::clock::{Clock, UnixTime};
 use crate::config::duration;
-use crate::keys::{KeyRecord, KeyState};
+use crate::keys::set::export;
+use crate::keys::{KeyRecord, KeyState, import};
 use crate::oauth::Algorithm;
 use crate::store::OpenMode;
 
@@ -34,6 +39,16 @@ enum KeyCommand {
         #[arg(long, value_name = "ALGORITHM")]
         alg: Option<Algorithm>,
     },
+    /// Publish a private key that was made elsewhere as the next one of its algorithm; it keeps its key id
+    Import {
+        /// PKCS#8 in PEM, as 'openssl genpkey' writes it, or a private JWK
+        file: PathBuf,
+        /// What it signs by
+        #[arg(long, value_name = "ALGORITHM")]
+        alg: Algorithm,
+    },
+    /// Print the public keys as a JWKS document
+    Export,
     /// Take a key that is lost out of the JWKS at once; one that signs has to be replaced first
     Remove {
         /// Its key id, from 'jeton key list'
@@ -61,6 +76,18 @@ pub async fn run(global: &Global, args: KeyArgs) -> Result<(), CliError> {
                 ));
             }
             keys
+        }
+        KeyCommand::Import { file, alg } => {
+            let wrong = |error: &dyn fmt::Display| CliError::Failed(format!("{}: {error}", file.display()));
+            let text = Zeroizing::new(std::fs::read_to_string(&file).map_err(|error| wrong(&error))?);
+            let secret = import::read(alg, &text).map_err(|error| wrong(&error))?;
+            let (admin, config) = global.admin(OpenMode::MustExist).await?;
+            admin.import_key(alg, &secret, config.lead()).await?
+        }
+        KeyCommand::Export => {
+            let records = global.open_store()?.find_keys().await?.map(|records| records.keys).unwrap_or_default();
+            let document = export(&records, now).map_err(|error| CliError::Failed(error.to_string()))?;
+            return Ok(say(&String::from_utf8_lossy(&document))?);
         }
         KeyCommand::Remove { kid } => {
             let (admin, config) = global.admin(OpenMode::MustExist).await?;

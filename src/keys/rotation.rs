@@ -231,4 +231,58 @@ mod tests {
         assert!(!due(&planned, 500, 1450), "under way");
         assert!(!due(&planned, 500, 1500) && due(&planned, 500, 1900), "and again for the next one");
     }
+
+    fn key_of(algorithm: Algorithm, seed: u8, master: &MasterKey) -> KeyRecord {
+        let secret = crate::keys::private::generate(algorithm, &[seed; 32].into()).unwrap();
+        SigningKey::seal_as(algorithm, &secret, (master, [seed; 12]), (at(0), at(0))).unwrap()
+    }
+
+    #[test]
+    fn each_ring_rolls_for_itself() {
+        let master = MasterKey::from_random([9; 32]);
+        let (old, ec) = (key(1, &master, 0), key_of(Algorithm::Es256, 2, &master));
+        let begun = plan_ring(std::slice::from_ref(&old), ec.clone(), LEAD, at(10)).unwrap();
+        assert!(has_ring(&begun, Algorithm::Es256, at(10)) && !has_ring(&begun, Algorithm::Rs256, at(10)));
+        let set = KeySet::open(&begun, &master, at(10)).unwrap();
+        let signs = |set: &KeySet, algorithm, now| set.active(algorithm, at(now)).map(|key| key.kid().clone());
+        assert_eq!(
+            (signs(&set, Algorithm::Es256, 109), set.active_from(Algorithm::Es256, at(109))),
+            (None, Some(at(110)))
+        );
+        assert_eq!(signs(&set, Algorithm::Es256, 110), Some(ec.kid.clone()));
+        // The first key of one ring waits: the other is rotated all the same, and its plan touches no other.
+        let next = key(3, &master, 0);
+        let planned = plan_rotation(&begun, next.clone(), LEAD, at(20)).unwrap();
+        assert!(planned.contains(&begun[1]));
+        let set = KeySet::open(&planned, &master, at(20)).unwrap();
+        assert_eq!(
+            (signs(&set, Algorithm::EdDsa, 120), signs(&set, Algorithm::Es256, 120)),
+            (Some(next.kid), Some(ec.kid))
+        );
+        let without = plan_rotation(std::slice::from_ref(&old), key_of(Algorithm::Es256, 4, &master), LEAD, at(20));
+        assert_eq!(without.unwrap_err(), KeyError::NoKey);
+    }
+
+    #[test]
+    fn the_first_key_of_a_ring_cannot_be_removed_and_an_emergency_need_not_wait_for_it() {
+        let master = MasterKey::from_random([9; 32]);
+        let (old, first) = (key(1, &master, 0), key_of(Algorithm::Es256, 2, &master));
+        let begun = plan_ring(std::slice::from_ref(&old), first.clone(), LEAD, at(10)).unwrap();
+        assert_eq!(plan_removal(&begun, first.kid.as_str(), at(20)), Err(KeyError::KeySigns));
+        let urgent = key_of(Algorithm::Es256, 3, &master);
+        assert_eq!(plan_rotation(&begun, urgent.clone(), LEAD, at(20)), Err(KeyError::RotationUnderWay));
+        let planned = plan_rotation(&begun, urgent.clone(), LEAD.at_once(), at(20)).unwrap();
+        let set = KeySet::open(&planned, &master, at(20)).unwrap();
+        assert_eq!(set.active(Algorithm::Es256, at(20)).unwrap().kid(), &urgent.kid);
+        let planned = plan_removal(&planned, first.kid.as_str(), at(21)).unwrap();
+        assert!(planned.contains(&old), "the other ring is as it was");
+    }
+
+    #[test]
+    fn a_key_enters_its_ring_once() {
+        let master = MasterKey::from_random([9; 32]);
+        let (old, again) = (key(1, &master, 0), key(1, &master, 0));
+        assert_eq!(plan_rotation(std::slice::from_ref(&old), again.clone(), LEAD, at(50)), Err(KeyError::KnownKey));
+        assert_eq!(plan_ring(&[old], again, LEAD, at(50)), Err(KeyError::KnownKey));
+    }
 }

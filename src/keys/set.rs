@@ -6,9 +6,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
-use super::jwk;
+use super::jwk::{self, Jwk};
 use super::master::MasterKey;
 use super::record::{KeyError, KeyRecord};
 use super::signing::SigningKey;
@@ -165,6 +167,25 @@ impl KeySet {
     }
 }
 
+/// The JWKS document of these records as of `now`, without their private parts being opened.
+///
+/// # Errors
+/// When a record is damaged, or of a newer version.
+pub fn export(records: &[KeyRecord], now: UnixTime) -> Result<Box<[u8]>, KeyError> {
+    let mut live = Vec::new();
+    for record in records.iter().filter(|record| KeyState::of(record, now) != KeyState::Removed) {
+        let (algorithm, public) = (record.algorithm()?, URL_SAFE_NO_PAD.decode(record.public.as_bytes()));
+        let jwk = Jwk::new(algorithm, &public.map_err(|_| KeyError::Mismatch)?)?;
+        if jwk.kid != record.kid {
+            return Err(KeyError::Mismatch);
+        }
+        let rank = PUBLISHED.iter().position(|published| *published == algorithm);
+        live.push(((rank, std::cmp::Reverse(record.activated_at)), jwk.encode(algorithm)));
+    }
+    live.sort_by_key(|(order, _)| *order);
+    Ok(jwk::set(live.iter().map(|(_, jwk)| &**jwk)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,5 +218,46 @@ mod tests {
         let right_again = ahead.advanced_to(at(50)).unwrap();
         assert_eq!(right_again.active(Algorithm::EdDsa, at(50)).unwrap().kid(), &old.kid);
         assert!(String::from_utf8_lossy(right_again.document()).contains(old.kid.as_str()));
+    }
+
+    /// A key of each algorithm, the oldest of which is from `from`.
+    fn one_of_each(master: &MasterKey) -> Vec<KeyRecord> {
+        let key = |(byte, algorithm): (u8, Algorithm)| {
+            let secret = crate::keys::private::generate(algorithm, &[byte; 32].into()).unwrap();
+            SigningKey::seal_as(algorithm, &secret, (master, [byte; 12]), (at(0), at(byte.into()))).unwrap()
+        };
+        (1..).zip(Algorithm::ALL).map(key).collect()
+    }
+
+    fn algorithms(document: &[u8]) -> Vec<String> {
+        let document: serde_json::Value = serde_json::from_slice(document).unwrap();
+        document["keys"].as_array().unwrap().iter().map(|key| key["alg"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn j03_the_document_holds_rsa_then_ec_then_okp_and_of_each_only_public_parts() {
+        let master = MasterKey::from_random([9; 32]);
+        let records = one_of_each(&master);
+        let set = KeySet::open(&records, &master, at(9)).unwrap();
+        assert_eq!(algorithms(set.document()), ["RS256", "PS256", "ES256", "EdDSA"]);
+        assert_eq!(*export(&records, at(9)).unwrap(), **set.document(), "the same without the master key");
+        let document: serde_json::Value = serde_json::from_slice(set.document()).unwrap();
+        let members = |key: usize| document["keys"][key].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(members(0), ["alg", "e", "kid", "kty", "n", "use"]);
+        assert_eq!(members(2), ["alg", "crv", "kid", "kty", "use", "x", "y"]);
+        assert_eq!(set.active_since(at(9)), Some(at(1)), "the oldest of the four");
+    }
+
+    #[test]
+    fn a_narrowed_document_has_the_keys_of_one_algorithm_and_is_never_empty() {
+        let master = MasterKey::from_random([9; 32]);
+        let records = one_of_each(&master);
+        let set = KeySet::open(&records, &master, at(9)).unwrap();
+        for algorithm in Algorithm::ALL {
+            assert_eq!(algorithms(set.document_of(Some(algorithm))), [algorithm.as_str()]);
+        }
+        assert_eq!(set.document_of(None), set.document());
+        let set = KeySet::open(&records[..2], &master, at(9)).unwrap();
+        assert_eq!(set.document_of(Some(Algorithm::Rs256)), set.document());
     }
 }

@@ -174,4 +174,34 @@ mod tests {
         let renamed = KeyRecord { kid: other.kid, ..record };
         assert_eq!(SigningKey::open(&renamed, &master).unwrap_err(), KeyError::CannotOpen);
     }
+
+    #[test]
+    fn a_record_from_before_there_were_other_algorithms_still_opens() {
+        let record = r#"{"kid":"O5vuVpJ1_Vatz8XVcndq3ugAntOg9tnrgAVjcpioUfo","alg":"EdDSA",
+            "public":"HNWezE8o_mUx8j9JI0fWrSJOMDdJJj3qVymY44UV1X0","published_at":1795453061,"activated_at":1795453061,
+            "sealed":"0bJb_-kj2lAAMK2svWQ58k9KVDVMVTK7J4hkYOEd3i6pkwmzzA4JrHiJEo_rA649erOWS6SzixGL9crj"}"#;
+        let record: KeyRecord = serde_json::from_str(record).unwrap();
+        let master = MasterKey::parse("bN4q5aeN6uQNBehsQ3EGeak4c4FNXfiWnUOH3AOnMrU").unwrap();
+        let key = SigningKey::open(&record, &master).unwrap();
+        assert_eq!((key.kid(), key.algorithm()), (&record.kid, Algorithm::EdDsa));
+    }
+
+    #[test]
+    fn k09_a_key_of_one_algorithm_opens_as_no_other() {
+        let master = MasterKey::from_random([1; 32]);
+        let seed = zeroize::Zeroizing::new([7; 32]);
+        for algorithm in Algorithm::ALL {
+            let secret = crate::keys::private::generate(algorithm, &seed).unwrap();
+            let record = SigningKey::seal_as(algorithm, &secret, (&master, [0; 12]), (AT, AT)).unwrap();
+            let key = SigningKey::open(&record, &master).unwrap();
+            assert_eq!(key.sign(b"x").unwrap().as_ref().len(), key.signature_bytes());
+            for other in Algorithm::ALL.into_iter().filter(|other| *other != algorithm) {
+                let renamed = KeyRecord { alg: other.as_str().into(), ..record.clone() };
+                // RSA keys have one form and one thumbprint: which ring they are in is the record's to say.
+                assert_eq!(SigningKey::open(&renamed, &master).is_ok(), algorithm.is_slow() && other.is_slow());
+            }
+            let unknown = KeyRecord { alg: "ES512".into(), ..record };
+            assert_eq!(SigningKey::open(&unknown, &master).unwrap_err(), KeyError::UnknownAlgorithm);
+        }
+    }
 }

@@ -15,6 +15,7 @@
 
 mod support;
 
+mod algorithms;
 mod audit;
 mod cli;
 mod clients_and_verifiers;

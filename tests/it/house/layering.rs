@@ -60,7 +60,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("base64", &["oauth", "keys", "jwt", "introspection", "cli"]),
     // What is stored, sent and printed.
     ("serde", &["clock", "oauth", "audit", "keys", "jwt", "store", "introspection", "revocation", "http", "cli"]),
-    ("serde_json", &["audit", "jwt", "store", "introspection", "http", "cli"]),
+    ("serde_json", &["audit", "keys/import", "jwt", "store", "introspection", "http", "cli"]),
     // Randomness comes in at the edge, like time; `admin` makes ids, secrets and keys.
     ("rand", &["admin", "http", "cli"]),
     // Swapped while requests read it: the signing keys.
