@@ -312,11 +312,11 @@ async fn rotate(
     (lead, now): (Lead, UnixTime),
 ) -> Result<Vec<Kid>, AdminError> {
     // Away from the follower: an RSA key takes its time.
-    let make = {
+    let generate = {
         let master = Arc::clone(&master);
         move || rings.into_iter().map(|ring| admin::fresh_key(ring, &master, now)).collect::<Result<Vec<_>, _>>()
     };
-    let made = tokio::task::spawn_blocking(make).await.unwrap_or(Err(KeyError::CannotGenerate))?;
+    let made = tokio::task::spawn_blocking(generate).await.unwrap_or(Err(KeyError::CannotGenerate))?;
     let kids = made.iter().map(|key| key.kid.clone()).collect();
     admin::rotate_keys(store, &master, made, (lead, now)).await?;
     Ok(kids)

@@ -24,17 +24,13 @@ const END: &str = "-----END PRIVATE KEY-----";
 /// [`KeyError::Unusable`] for anything else.
 pub fn read(algorithm: Algorithm, text: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let text = text.trim();
-    match text.strip_prefix(BEGIN).and_then(|text| text.strip_suffix(END)) {
-        Some(body) => {
-            let body = Zeroizing::new(body.split_ascii_whitespace().collect::<String>());
-            let der = STANDARD.decode(body.as_bytes()).map_err(|_| KeyError::Unusable)?;
-            read_pkcs8(algorithm, Zeroizing::new(der))
-        }
-        None => {
-            let jwk: PrivateJwk = serde_json::from_str(text).map_err(|_| KeyError::Unusable)?;
-            jwk.read(algorithm)
-        }
-    }
+    let Some(body) = text.strip_prefix(BEGIN).and_then(|text| text.strip_suffix(END)) else {
+        let jwk: PrivateJwk = serde_json::from_str(text).map_err(|_| KeyError::Unusable)?;
+        return jwk.read(algorithm);
+    };
+    let body = Zeroizing::new(body.split_ascii_whitespace().collect::<String>());
+    let der = STANDARD.decode(body.as_bytes()).map_err(|_| KeyError::Unusable)?;
+    read_pkcs8(algorithm, Zeroizing::new(der))
 }
 
 fn read_pkcs8(algorithm: Algorithm, der: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, KeyError> {

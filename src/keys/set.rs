@@ -115,7 +115,7 @@ impl KeySet {
             Some(_) => jwk::set(keys_of(algorithm)).into(),
             None => Arc::clone(&document),
         });
-        Self { document, narrowed, live, signing }
+        Self { signing, document, narrowed, live }
     }
 
     /// The same keys with the document of `now`; `None` when it is the same as before.

@@ -1,12 +1,12 @@
 // jose: a resource server that knows the address of the keys, the issuer and its own name.
 import { createRemoteJWKSet, errors, jwtVerify } from 'jose'
-import { run } from './verifier.mjs'
+import { ALGORITHM, run } from './verifier.mjs'
 
 const keys = createRemoteJWKSet(new URL(process.env.JWKS_URL))
 const requiredClaims = ['sub', 'exp', 'iat', 'jti', 'client_id']
 
 async function verify (token, issuer, audience) {
-  const options = { typ: 'at+jwt', algorithms: ['EdDSA'], issuer, audience, requiredClaims }
+  const options = { typ: 'at+jwt', algorithms: [ALGORITHM], issuer, audience, requiredClaims }
   return (await jwtVerify(token, keys, options)).payload
 }
 

@@ -4,7 +4,7 @@ import requests
 from joserfc import jwt
 from joserfc.errors import BadSignatureError, ExpiredTokenError, InvalidClaimError, InvalidKeyIdError
 from joserfc.jwk import KeySet
-from verifier import JWKS_URL, run
+from verifier import ALGORITHM, JWKS_URL, run
 
 REASONS = {
     InvalidKeyIdError: "key",
@@ -17,7 +17,7 @@ keys = KeySet.import_key_set(requests.get(JWKS_URL, timeout=20).json())
 
 
 def verify(token, issuer, audience):
-    decoded = jwt.decode(token, keys, algorithms=["EdDSA"])
+    decoded = jwt.decode(token, keys, algorithms=[ALGORITHM])
     assert decoded.header["typ"] == "at+jwt"
     present = {name: {"essential": True} for name in ["sub", "exp", "iat", "jti", "client_id"]}
     expected = {name: {"essential": True, "value": value} for name, value in [("iss", issuer), ("aud", audience)]}

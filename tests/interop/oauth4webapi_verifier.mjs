@@ -1,9 +1,9 @@
 // oauth4webapi: a resource server by the letter of RFC 9068, whose requests carry the token as RFC 6750 has it.
 import * as oauth from 'oauth4webapi'
-import { run } from './verifier.mjs'
+import { ALGORITHM, run } from './verifier.mjs'
 
 const jwks_uri = process.env.JWKS_URL
-const options = { [oauth.allowInsecureRequests]: true, [oauth.clockTolerance]: 0, signingAlgorithms: ['EdDSA'] }
+const options = { [oauth.allowInsecureRequests]: true, [oauth.clockTolerance]: 0, signingAlgorithms: [ALGORITHM] }
 const servers = {}
 
 async function verify (token, issuer, audience) {

@@ -1,7 +1,7 @@
 """PyJWT: a resource server that knows the address of the keys, the issuer and its own name."""
 
 import jwt
-from verifier import JWKS_URL, run
+from verifier import ALGORITHM, JWKS_URL, run
 
 REASONS = {
     jwt.PyJWKClientError: "key",
@@ -17,7 +17,7 @@ def verify(token, issuer, audience):
     required = ["iss", "sub", "aud", "exp", "iat", "jti", "client_id"]
     key = keys.get_signing_key_from_jwt(token)
     decoded = jwt.decode_complete(
-        token, key, algorithms=["EdDSA"], issuer=issuer, audience=audience, options={"require": required}
+        token, key, algorithms=[ALGORITHM], issuer=issuer, audience=audience, options={"require": required}
     )
     assert decoded["header"]["typ"] == "at+jwt"
     return decoded["payload"]

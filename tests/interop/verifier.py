@@ -5,6 +5,8 @@ import os
 import sys
 
 JWKS_URL = os.environ["JWKS_URL"]
+# The one algorithm that it expects: a verifier that takes what the token says is none.
+ALGORITHM = os.environ["ALGORITHM"]
 
 
 def run(verify, reasons, kind):

@@ -76,7 +76,13 @@ struct Case {
 
 /// Lets a library judge all cases with the published keys; the claims of those that it accepts.
 fn judge(verifier: &str, server: &Server, cases: &[Case]) -> Vec<Value> {
+    judge_by("EdDSA", verifier, server, cases)
+}
+
+/// Lets a library that expects this algorithm judge all cases.
+fn judge_by(algorithm: &str, verifier: &str, server: &Server, cases: &[Case]) -> Vec<Value> {
     let mut command = script(verifier);
+    command.env("ALGORITHM", algorithm);
     command.env("JWKS_URL", format!("{}/.well-known/jwks.json", server.url()));
     let input: Vec<Value> = cases
         .iter()
@@ -292,4 +298,48 @@ fn t156_t212_t214_jose_accepts_what_is_good_and_refuses_the_rest() {
 #[test]
 fn t210_t211_t214_oauth4webapi_accepts_tokens_by_the_letter_of_rfc_9068_and_refuses_the_rest() {
     check_verifier("oauth4webapi_verifier.mjs");
+}
+
+/// Tokens of all algorithms from one server, whose keys are all in one set.
+fn check_algorithms(verifier: &str) {
+    let home = Home::new();
+    let clients = ["EdDSA", "ES256", "RS256", "PS256"].map(|algorithm| {
+        if algorithm != "EdDSA" {
+            home.json(&["key", "rotate", "--now", "--alg", algorithm]);
+        }
+        (algorithm, home.add_client(&["--scope", "read", "--audience", API, "--alg", algorithm]))
+    });
+    let server = home.serve(GENEROUS);
+    for (algorithm, client) in &clients {
+        let token = server.ask(client, GRANT).access_token();
+        let case =
+            |what, token: String, audience, verdict| Case { what, token, issuer: server.url(), audience, verdict };
+        let cases = [
+            case("T-214 a good token", token.clone(), API, "accepted"),
+            case("a bit of the signature", flip(&token, 200), API, "signature"),
+            case("another scope under the same signature", alter(&token), API, "signature"),
+            case("T-156 a token for elsewhere", token.clone(), OTHER_API, "audience"),
+        ];
+        assert_eq!(judge_by(algorithm, verifier, &server, &cases), [claims(&token)], "{verifier}: {algorithm}");
+    }
+}
+
+#[test]
+fn t214_pyjwt_verifies_every_algorithm() {
+    check_algorithms("pyjwt_verifier.py");
+}
+
+#[test]
+fn t214_joserfc_verifies_every_algorithm() {
+    check_algorithms("joserfc_verifier.py");
+}
+
+#[test]
+fn t214_jose_verifies_every_algorithm() {
+    check_algorithms("jose_verifier.mjs");
+}
+
+#[test]
+fn t214_oauth4webapi_verifies_every_algorithm() {
+    check_algorithms("oauth4webapi_verifier.mjs");
 }
