@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use jeton::jwt::sign::max_token_bytes;
 use jeton::jwt::{Stamp, TokenId, push_unsigned, sign};
+use jeton::keys::{SigningKey, private};
 use jeton::oauth::Algorithm;
 use support::{NOW, Service};
 
@@ -42,6 +43,13 @@ fn main() {
             runtime.block_on(sign(&mut token, place, key, None)).unwrap();
         });
     });
+    for algorithm in Algorithm::ALL {
+        let secret = private::generate(algorithm, &[7; 32].into()).unwrap();
+        let key = SigningKey::read(algorithm, &secret).unwrap();
+        group.bench_function(format!("signature by {algorithm}"), |bencher| {
+            bencher.iter(|| key.sign(black_box(&message)).unwrap());
+        });
+    }
     group.finish();
     criterion.final_summary();
 }

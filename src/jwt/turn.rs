@@ -1,12 +1,14 @@
 //! Slow signatures are made beside the workers: a few at a time, and only so many may wait.
 //!
-//! An RSA signature takes as long as twenty of Ed25519; made on a worker, it would hold up every other request there.
+//! An RSA signature takes as long as many of Ed25519; made on a worker, it would hold up every other request there.
 //! Invariants: at most half of the cores sign at a time, so that workers always find one; whoever has a turn waits no
-//! longer than an overloaded worker would let it; a client that hangs up while it waits costs no signature.
+//! longer than an overloaded worker would let it; a client that hangs up while it waits costs no signature. The threads
+//! are started for the first turn, and end with the line.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::keys::{KeyError, Signature, SigningKey};
 use crate::oauth::Algorithm;
@@ -17,8 +19,9 @@ const TURNS_EACH: usize = 64;
 /// The line of slow signatures.
 #[derive(Debug)]
 pub struct Line {
+    at_once: usize,
     turns: Arc<Semaphore>,
-    signing: Arc<Semaphore>,
+    signers: Mutex<Option<mpsc::Sender<Job>>>,
 }
 
 /// A place in the line; given back when dropped. Boxed, since every request has room for one.
@@ -27,7 +30,16 @@ pub struct Turn(Box<Place>);
 
 #[derive(Debug)]
 struct Place {
-    signing: Arc<Semaphore>,
+    signers: mpsc::Sender<Job>,
+    turn: OwnedSemaphorePermit,
+}
+
+/// A signature that is asked for. Its turn ends when it was looked at, whether or not anyone still waits for it.
+#[derive(Debug)]
+struct Job {
+    key: Arc<SigningKey>,
+    message: Vec<u8>,
+    done: oneshot::Sender<Result<Signature, KeyError>>,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -40,35 +52,61 @@ impl Line {
     #[must_use]
     pub fn new(cores: usize) -> Self {
         let at_once = (cores / 2).max(1);
-        let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        Self { turns: semaphore(at_once * TURNS_EACH), signing: semaphore(at_once) }
+        Self { at_once, turns: Arc::new(Semaphore::new(at_once * TURNS_EACH)), signers: Mutex::default() }
     }
 
     /// A turn for a signature that needs one; `None` for those that are made where they are asked for.
     ///
     /// # Errors
-    /// When too many wait already.
+    /// When too many wait already, or the system has no thread left.
     pub fn turn(&self, algorithm: Algorithm) -> Result<Option<Turn>, LineFull> {
         if !algorithm.is_slow() {
             return Ok(None);
         }
         let turn = Arc::clone(&self.turns).try_acquire_owned().map_err(|_| LineFull)?;
-        Ok(Some(Turn(Box::new(Place { signing: Arc::clone(&self.signing), _turn: turn }))))
+        Ok(Some(Turn(Box::new(Place { signers: self.signers()?, turn }))))
+    }
+
+    /// The way to the threads that sign.
+    fn signers(&self) -> Result<mpsc::Sender<Job>, LineFull> {
+        let mut signers = self.signers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(signers) = &*signers {
+            return Ok(signers.clone());
+        }
+        let (sender, jobs) = mpsc::channel();
+        let jobs = Arc::new(Mutex::new(jobs));
+        let start = |_: &usize| {
+            let jobs = Arc::clone(&jobs);
+            thread::Builder::new().name("signer".to_owned()).spawn(move || work(&jobs)).is_ok()
+        };
+        // One is enough; a machine that is short of threads has other troubles.
+        if (0..self.at_once).filter(start).count() == 0 {
+            return Err(LineFull);
+        }
+        Ok(signers.insert(sender).clone())
+    }
+}
+
+/// Signs until nobody can ask any more.
+fn work(jobs: &Mutex<mpsc::Receiver<Job>>) {
+    let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    while let Ok(Job { key, message, done, _turn }) = next() {
+        if !done.is_closed() {
+            // Whoever waited may have gone meanwhile.
+            drop(done.send(key.sign(&message)));
+        }
     }
 }
 
 impl Turn {
     /// Signs when it is its turn, on a thread where that stalls nobody.
     pub(super) async fn sign(self, key: &Arc<SigningKey>, message: &[u8]) -> Result<Signature, KeyError> {
-        let (key, message) = (Arc::clone(key), message.to_vec());
-        let Ok(permit) = Arc::clone(&self.0.signing).acquire_owned().await else { return Err(KeyError::CannotSign) };
-        let made = tokio::task::spawn_blocking(move || {
-            let signature = key.sign(&message);
-            // Held until the core is free again, whether or not anyone still waits for the signature.
-            drop((permit, self));
-            signature
-        });
-        made.await.unwrap_or(Err(KeyError::CannotSign))
+        let (done, signature) = oneshot::channel();
+        let Place { signers, turn } = *self.0;
+        let job = Job { key: Arc::clone(key), message: message.to_vec(), done, _turn: turn };
+        signers.send(job).map_err(|_| KeyError::CannotSign)?;
+        drop(signers);
+        signature.await.unwrap_or(Err(KeyError::CannotSign))
     }
 }
 
@@ -86,5 +124,31 @@ mod tests {
         }
         drop(turns);
         assert!(line.turn(Algorithm::Ps256).unwrap().is_some());
+    }
+
+    #[test]
+    fn signatures_are_made_elsewhere_and_an_abandoned_one_gives_its_turn_back() {
+        let key = crate::keys::private::generate(Algorithm::Rs256, &[7; 32].into()).unwrap();
+        let key = Arc::new(SigningKey::read(Algorithm::Rs256, &key).unwrap());
+        let line = Line::new(2);
+        let turn = || line.turn(Algorithm::Rs256).unwrap().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let expected = key.sign(b"message").unwrap();
+        let signature = runtime.block_on(turn().sign(&key, b"message")).unwrap();
+        assert_eq!(signature.as_ref(), expected.as_ref());
+        for _ in 0..TURNS_EACH / 2 {
+            // Begun, and given up: the job is on its way by then.
+            let abandoned = async {
+                tokio::select! { biased; _ = turn().sign(&key, b"x") => {}, () = async {} => {} }
+            };
+            runtime.block_on(abandoned);
+        }
+        let all_back = || line.turns.available_permits() == TURNS_EACH;
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !all_back() {
+            assert!(std::time::Instant::now() < end, "{:?}", line.turns);
+            thread::sleep(std::time::Duration::from_millis(1));
+        }
+        assert_eq!(runtime.block_on(turn().sign(&key, b"message")).unwrap().as_ref(), expected.as_ref());
     }
 }

@@ -135,11 +135,13 @@ impl KeySet {
         ring.find(|(record, _)| KeyState::of(record, now) == KeyState::Active)
     }
 
-    /// When the first key of this algorithm begins to sign, while it only waits for that.
+    /// When the first key of this algorithm begins to sign, while it is published and only waits for that.
     #[must_use]
     pub fn active_from(&self, algorithm: Algorithm, now: UnixTime) -> Option<UnixTime> {
-        let waits = self.signing.iter().filter(|(record, _)| KeyState::of(record, now) == KeyState::Published);
-        waits.filter(|(_, key)| key.algorithm() == algorithm).map(|(record, _)| record.activated_at).min()
+        // A clock that was set back to before the key was made is no reason to wait for it.
+        let waits = |record: &KeyRecord| record.published_at <= now && KeyState::of(record, now) == KeyState::Published;
+        let ring = self.signing.iter().filter(|(_, key)| key.algorithm() == algorithm);
+        ring.filter(|(record, _)| waits(record)).map(|(record, _)| record.activated_at).min()
     }
 
     /// Since when the oldest of the keys that sign at `now` has done so.

@@ -20,7 +20,7 @@ fn s02_a_write_is_synced_before_it_is_acknowledged() {
     let trace = home.folder.path().join("trace");
     let calls = "trace=pwrite64,write,fsync,fdatasync";
     let output = Command::new("strace")
-        .args(["-f", "-y", "-qq", "-o", &trace.display().to_string(), "-e", calls])
+        .args(["-f", "-y", "-qq", "-s", "99", "-o", &trace.display().to_string(), "-e", calls])
         .arg(jeton().get_program())
         .args(["--store", &home.url(), "client", "add", "x", "-o", "json"])
         .output()
@@ -43,7 +43,17 @@ fn s02_a_new_store_and_its_key_are_synced_with_their_folder() {
     let home = Home::new();
     let trace = home.folder.path().join("trace");
     let output = Command::new("strace")
-        .args(["-f", "-y", "-qq", "-o", &trace.display().to_string(), "-e", "trace=fsync,fdatasync,link,linkat,write"])
+        .args([
+            "-f",
+            "-y",
+            "-qq",
+            "-s",
+            "99",
+            "-o",
+            &trace.display().to_string(),
+            "-e",
+            "trace=fsync,fdatasync,link,linkat,write",
+        ])
         .arg(jeton().get_program())
         .args(["--store", &home.url(), "client", "add", "x", "-o", "json"])
         .output()
