@@ -81,7 +81,7 @@ impl TokenIssuer {
             };
         let signing = jwt::sign(response.body_mut(), token, key, turn);
         // Before it is awaited, so that no request keeps what it is counted with until then.
-        occasion.shard.count_signature(key.algorithm());
+        moment.occasion.shard.count_signature(key.algorithm());
         signing.await.map_err(Denial::CannotSign)?;
         Ok(response)
     }

@@ -1,6 +1,6 @@
 //! Slow signatures are made beside the workers: a few at a time, and only so many may wait.
 //!
-//! An RSA signature takes as long as many of Ed25519; made on a worker, it would hold up every other request there.
+//! An RSA signature takes as long as ten or twenty of Ed25519; made on a worker, it would hold up every other request there.
 //! Invariants: at most half of the cores sign at a time, so that workers always find one; whoever has a turn waits no
 //! longer than an overloaded worker would let it; a client that hangs up while it waits costs no signature. The threads
 //! are started for the first turn, and end with the line.
@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use crate::keys::{KeyError, Signature, SigningKey};
 use crate::oauth::Algorithm;
 
-/// How many turns there are for each that is made at a time: about 50 ms of RSA-2048.
+/// How many turns there are for each that is made at a time: some 20 ms of RSA-2048 on a free core.
 const TURNS_EACH: usize = 64;
 
 /// The line of slow signatures.
