@@ -3,6 +3,7 @@
 
 mod confusion;
 mod from_elsewhere;
+mod line;
 mod rings;
 mod tokens;
 mod vectors;
