@@ -98,7 +98,7 @@ fn t111_an_imported_key_keeps_its_name_waits_like_any_successor_and_is_strong() 
 fn an_imported_key_takes_over_and_its_longer_signatures_fit() {
     let home = Home::new();
     let client = home.add_client(&["--scope", "read", "--alg", "RS256"]);
-    let keys = "[keys]\njwks_max_age = \"1s\"\nclock_skew = \"1s\"\n";
+    let keys = "[keys]\njwks_max_age = \"1s\"\nclock_skew = \"1s\"\n[store]\noutage_grace = \"2s\"\n";
     let server = home.serve(&format!("{keys}{GENEROUS}"));
     let (file, config) = (server.home.folder.path().join("key.pem"), server.home.folder.path().join("jeton.toml"));
     let large = RsaKeyPair::generate(KeySize::Rsa3072).unwrap();

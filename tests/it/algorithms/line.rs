@@ -49,8 +49,8 @@ async fn t228_beyond_the_end_of_the_line_the_answer_is_503_and_whoever_stands_in
     let set = serde_json::from_slice(app.keys.load().document()).unwrap();
     let request = TokenRequest::parse(form.as_bytes(), None).unwrap();
     let trail = app.audit.trail(0, IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let occasion = Occasion { now: NOW, may_ask_store: true, shard: app.metrics.shard(0), trail };
-    let issue = || Box::pin(app.tokens.issue(&request, TokenId([1; 16]), occasion));
+    let occasion = Occasion { now: NOW, throttled: None, shard: app.metrics.shard(0), trail };
+    let issue = || Box::pin(app.tokens.issue(&request, TokenId([1; 16]), &occasion));
     // The first asks the store for the client, the others find it in memory.
     issue().await.unwrap();
     let mut waiting = Vec::new();
