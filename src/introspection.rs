@@ -1,7 +1,8 @@
 //! The use case: what is a token worth now (RFC 7662).
 //!
-//! Local: the signature by the published keys, the revocations and the token's client by what is in memory. No round
-//! trip to a store, and no answer that outlives a change: when the memory is older than is promised, there is none.
+//! Local for a signed token: the signature by the published keys, the revocations and the token's client by what is in
+//! memory. No round trip to a store, which only an opaque token needs, and no answer that outlives a change: when the
+//! memory is older than is promised, there is none.
 //!
 //! A caller sees its own tokens, and those for the resource servers that it is. Everything else is as inactive as
 //! noise, so that nobody learns of tokens that are not theirs (RFC 7662 §4).
@@ -14,12 +15,12 @@ use serde::Serialize;
 
 use crate::authenticator::{Authenticator, Denial, Occasion};
 use crate::clock::UnixTime;
-use crate::jwt::verify::{AccessToken, OneOrMany};
-use crate::jwt::{TokenVerifier, Verified};
+use crate::jwt::{AccessToken, OneOrMany, Verified};
 use crate::keys::{KeyError, SigningKey};
 use crate::oauth::{Client, Scope, TokenReference};
 use crate::store::cache::CachedClient;
 use crate::store::revoked::RevokedTokens;
+use crate::store::tokens::IssuedTokens;
 
 /// The answer of RFC 7662 §2.2; an inactive one says nothing else.
 #[derive(Debug, Serialize)]
@@ -63,25 +64,25 @@ impl Introspection {
 #[derive(Debug)]
 pub struct TokenInspector {
     authenticator: Arc<Authenticator>,
-    verifier: Arc<TokenVerifier>,
+    tokens: Arc<IssuedTokens>,
     revoked: Arc<RevokedTokens>,
 }
 
 impl TokenInspector {
-    /// Inspects the tokens that `verifier` recognises.
+    /// Inspects the tokens that `tokens` knows.
     #[must_use]
     pub const fn new(
         authenticator: Arc<Authenticator>,
-        verifier: Arc<TokenVerifier>,
+        tokens: Arc<IssuedTokens>,
         revoked: Arc<RevokedTokens>,
     ) -> Self {
-        Self { authenticator, verifier, revoked }
+        Self { authenticator, tokens, revoked }
     }
 
     /// Answers an introspection request; says also who asked.
     ///
     /// # Errors
-    /// `invalid_client`, `invalid_request`, or a memory that is out of date.
+    /// `invalid_client`, `invalid_request`, a memory that is out of date or a store that does not answer.
     pub async fn introspect(
         &self,
         request: &TokenReference<'_>,
@@ -92,11 +93,11 @@ impl TokenInspector {
         if !self.revoked.is_current() {
             return Err(Denial::Outdated);
         }
-        let answer =
-            match self.verifier.verify(token, occasion.now).filter(|token| may_see(&caller.client, &token.claims)) {
-                Some(token) if self.is_good(&token).await? => Introspection::of(token.claims),
-                _ => Introspection::INACTIVE,
-            };
+        let found = self.tokens.find(token, occasion.now).await.map_err(|error| Denial::Store(Arc::new(error)))?;
+        let answer = match found.filter(|token| may_see(&caller.client, &token.claims)) {
+            Some(token) if self.is_good(&token).await? => Introspection::of(token.claims),
+            _ => Introspection::INACTIVE,
+        };
         Ok((caller, answer))
     }
 

@@ -1,7 +1,7 @@
 //! The use case: a token request becomes a token.
 //!
-//! [`TokenIssuer::issue`] is the whole grant: load and authenticate (`authenticator`), authorize, sign. Leaves bytes
-//! to `http`, rules to `oauth`, storage to `store`. Time and randomness are arguments.
+//! [`TokenIssuer::issue`] is the whole grant: load and authenticate (`authenticator`), authorize, sign; a client that
+//! has opaque tokens gets one that is in the store by then instead of a signed one. Leaves bytes to `http`, rules to `oauth`, storage to `store`. Time and randomness are arguments.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,12 @@ use crate::audit::{Event, Kind};
 use crate::authenticator::{Authenticator, Denial, Occasion};
 use crate::jwt::{self, ClaimPrefix, Line, LineFull, Stamp, TokenId, Turn, Unsigned};
 use crate::keys::{KeySet, SigningKey};
-use crate::oauth::{Algorithm, Grant, OAuthError, TokenRequest, TokenResponse};
+use crate::oauth::{
+    Algorithm, ClientId, Grant, OAuthError, OpaqueToken, Scope, TokenFormat, TokenRequest, TokenResponse,
+};
+use crate::store::TokenRecord;
 use crate::store::cache::CachedClient;
+use crate::store::tokens::IssuedTokens;
 
 /// How long tokens live.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +33,7 @@ pub struct Lifetimes {
 pub struct TokenIssuer {
     authenticator: Arc<Authenticator>,
     keys: Arc<ArcSwap<KeySet>>,
+    tokens: Arc<IssuedTokens>,
     lifetimes: Lifetimes,
     line: Line,
 }
@@ -36,54 +41,76 @@ pub struct TokenIssuer {
 /// What is constant while one request is answered.
 struct Moment<'a> {
     occasion: &'a Occasion<'a>,
-    token_id: TokenId,
+    random: Random,
     keys: &'a KeySet,
 }
 
-/// An answer that only lacks its signature.
+/// Fills with fresh random bytes: 128 bits for the name of each token, 256 more for an opaque one.
+pub type Random = fn(&mut [u8]);
+
+/// An answer that only lacks what makes its token good.
 struct Draft<'a> {
     response: TokenResponse,
-    token: Unsigned,
-    key: &'a Arc<SigningKey>,
-    turn: Option<Turn>,
+    lacks: Lacks<'a>,
+}
+
+enum Lacks<'a> {
+    /// A signature at this place, by this key.
+    Signature(Unsigned, &'a Arc<SigningKey>, Option<Turn>),
+    /// A record in the store. Boxed, since few take this way and all would keep room for it.
+    Record(Box<TokenRecord>),
 }
 
 impl TokenIssuer {
-    /// An issuer for the clients of `authenticator` with the signing keys of `keys`; slow signatures stand in `line`.
+    /// An issuer for the clients of `authenticator`: it signs with the keys of `keys`, where slow signatures stand in
+    /// `line`, or keeps opaque tokens in `tokens`.
     #[must_use]
     pub const fn new(
         authenticator: Arc<Authenticator>,
         keys: Arc<ArcSwap<KeySet>>,
+        tokens: Arc<IssuedTokens>,
         lifetimes: Lifetimes,
         line: Line,
     ) -> Self {
-        Self { authenticator, keys, lifetimes, line }
+        Self { authenticator, keys, tokens, lifetimes, line }
     }
 
-    /// Answers a token request. `token_id` is 128 fresh random bits.
+    /// Answers a token request.
     ///
     /// # Errors
     /// The refusal of RFC 6749 §5.2, or what on our side is in the way.
     pub async fn issue(
         &self,
         request: &TokenRequest<'_>,
-        token_id: TokenId,
+        random: Random,
         occasion: &Occasion<'_>,
     ) -> Result<TokenResponse, Denial> {
         let keys = self.keys.load();
-        let moment = Moment { occasion, token_id, keys: &keys };
+        let moment = Moment { occasion, random, keys: &keys };
         let admit = |known: &Arc<CachedClient>| self.admit(known, request, &moment);
-        let Draft { mut response, token, key, turn } =
-            match self.authenticator.recognise(request.auth(), occasion, admit) {
-                Some(decided) => decided?,
-                // Boxed, since few take this way and all would keep room for it.
-                None => admit(&Box::pin(self.authenticator.confirm(request.auth(), occasion)).await?)?,
-            };
-        let signing = jwt::sign(response.body_mut(), token, key, turn);
-        // Before it is awaited, so that no request keeps what it is counted with until then.
-        moment.occasion.shard.count_signature(key.algorithm());
-        signing.await.map_err(Denial::CannotSign)?;
+        let Draft { mut response, lacks } = match self.authenticator.recognise(request.auth(), occasion, admit) {
+            Some(decided) => decided?,
+            // Boxed, since few take this way and all would keep room for it.
+            None => admit(&Box::pin(self.authenticator.confirm(request.auth(), occasion)).await?)?,
+        };
+        match lacks {
+            Lacks::Signature(token, key, turn) => {
+                let signing = jwt::sign(response.body_mut(), token, key, turn);
+                // Before it is awaited, so that no request keeps what it is counted with until then.
+                moment.occasion.shard.count_signature(key.algorithm());
+                signing.await.map_err(Denial::CannotSign)?;
+            }
+            Lacks::Record(record) => Box::pin(self.keep(record, occasion)).await?,
+        }
         Ok(response)
+    }
+
+    /// An opaque token is good, and may be handed out, once the store has it.
+    async fn keep(&self, record: Box<TokenRecord>, occasion: &Occasion<'_>) -> Result<(), Denial> {
+        let kept = self.tokens.keep((*record).clone()).await;
+        kept.map_err(|error| Denial::Store(Arc::new(error)))?;
+        note_issued((&record.client, &record.scope), record.id, None, occasion);
+        Ok(())
     }
 
     /// What an authenticated client gets, written out but for the signature.
@@ -94,6 +121,9 @@ impl TokenIssuer {
         moment: &Moment<'a>,
     ) -> Result<Draft<'a>, Denial> {
         let grant = known.client.authorize(request, &self.authenticator.clients().defaults().audience)?;
+        if grant.client.format == TokenFormat::Opaque {
+            return Ok(self.draft_opaque(&grant, moment));
+        }
         if grant.is_default() {
             return self.draft(&grant, &known.claims, moment);
         }
@@ -114,18 +144,32 @@ impl TokenIssuer {
     }
 
     fn draft<'a>(&self, grant: &Grant<'_>, claims: &ClaimPrefix, moment: &Moment<'a>) -> Result<Draft<'a>, Denial> {
-        let (now, token_id) = (moment.occasion.now, moment.token_id);
         let key = moment.key(grant.client.alg)?;
         // First of all, so that what is written down as issued is not refused for want of a turn.
         let turn = self.line.turn(grant.client.alg).map_err(|LineFull| OAuthError::TEMPORARILY_UNAVAILABLE)?;
-        let lifetime = grant.client.lifetime(self.lifetimes.default).min(self.lifetimes.longest);
-        let stamp = Stamp { issued_at: now, expires_at: now.plus(lifetime), id: token_id };
+        let (lifetime, stamp) = self.stamp(grant, moment);
         let scope = grant.scope().as_str();
         let mut response = TokenResponse::begin(jwt::sign::max_token_bytes(claims, key), scope.len());
         let token = jwt::push_unsigned(claims, &stamp, key, response.body_mut());
         response.finish(lifetime.as_secs(), scope);
-        note_issued(grant, &stamp, key.kid().as_str(), moment);
-        Ok(Draft { response, token, key, turn })
+        note_issued((&grant.client.id, grant.scope()), stamp.id, Some(key), moment.occasion);
+        Ok(Draft { response, lacks: Lacks::Signature(token, key, turn) })
+    }
+
+    fn draft_opaque<'a>(&self, grant: &Grant<'_>, moment: &Moment<'a>) -> Draft<'a> {
+        let (lifetime, stamp) = self.stamp(grant, moment);
+        let (scope, token) = (grant.scope().as_str(), OpaqueToken::from_random(draw(moment.random)));
+        let record = self.tokens.record(&token, grant, &stamp);
+        let mut response = TokenResponse::begin(OpaqueToken::BYTES, scope.len());
+        response.body_mut().extend_from_slice(token.expose().as_bytes());
+        response.finish(lifetime.as_secs(), scope);
+        Draft { response, lacks: Lacks::Record(Box::new(record)) }
+    }
+
+    fn stamp(&self, grant: &Grant<'_>, moment: &Moment<'_>) -> (Duration, Stamp) {
+        let lifetime = grant.client.lifetime(self.lifetimes.default).min(self.lifetimes.longest);
+        let (issued_at, id) = (moment.occasion.now, TokenId(draw(moment.random)));
+        (lifetime, Stamp { issued_at, expires_at: issued_at.plus(lifetime), id })
     }
 }
 
@@ -141,14 +185,20 @@ impl<'a> Moment<'a> {
     }
 }
 
+fn draw<const BYTES: usize>(random: Random) -> [u8; BYTES] {
+    let mut bits = [0; BYTES];
+    random(&mut bits);
+    bits
+}
+
 /// What the log and the audit log say of a token: its names, never itself.
-fn note_issued(grant: &Grant<'_>, stamp: &Stamp, kid: &str, moment: &Moment<'_>) {
-    let (client, scope) = (grant.client.id.as_str(), grant.scope().as_str());
-    tracing::debug!(client, scope, kid, jti = %stamp.id, "token issued");
-    let trail = moment.occasion.trail;
+fn note_issued((client, scope): (&ClientId, &Scope), id: TokenId, key: Option<&SigningKey>, occasion: &Occasion<'_>) {
+    let (client, scope, kid) = (client.as_str(), scope.as_str(), key.map(|key| key.kid().as_str()));
+    tracing::debug!(client, scope, kid, jti = %id, "token issued");
+    let trail = occasion.trail;
     if trail.wants(Kind::TokenIssued) {
-        let jti = stamp.id.to_string();
+        let jti = id.to_string();
         let names = Event { client: Some(client), scope: Some(scope), ..Event::new(Kind::TokenIssued, "ok") };
-        trail.record(&Event { jti: Some(&jti), kid: Some(kid), ..names });
+        trail.record(&Event { jti: Some(&jti), kid, ..names });
     }
 }

@@ -9,7 +9,8 @@
 //! 4. **load**: [`store::cache`] has the client in memory; only a miss asks the [`store`].
 //! 5. **authenticate**: [`oauth::Client::authenticate`] compares digests in constant time.
 //! 6. **authorize**: [`oauth::Client::authorize`] decides scope and audience: an [`oauth::Grant`].
-//! 7. **sign**: [`jwt`] appends the claims to what was made ready beforehand and signs with a key of [`keys`].
+//! 7. **sign**: [`jwt`] appends the claims to what was made ready beforehand and signs with a key of [`keys`]. A client
+//!    that has opaque tokens gets one of [`store::tokens`] instead, once the store has it.
 //! 8. **reply**: [`http::reply`] writes status, headers and body; [`metrics`] counts.
 //!
 //! Steps 3 to 7 are one screen: [`issuer::TokenIssuer::issue`]. Nothing between parse and reply does I/O for a

@@ -5,30 +5,30 @@ use std::sync::Arc;
 
 use crate::audit::{Event, Kind};
 use crate::authenticator::{Authenticator, Denial, Occasion};
-use crate::jwt::TokenVerifier;
 use crate::oauth::{ErrorCode, OAuthError, TokenReference};
 use crate::store::revoked::RevokedTokens;
+use crate::store::tokens::IssuedTokens;
 use crate::store::{Revocation, Store};
 
 /// The thing that revokes.
 #[derive(Debug)]
 pub struct TokenRevoker {
     authenticator: Arc<Authenticator>,
-    verifier: Arc<TokenVerifier>,
+    tokens: Arc<IssuedTokens>,
     revoked: Arc<RevokedTokens>,
     store: Arc<dyn Store>,
 }
 
 impl TokenRevoker {
-    /// Revokes in `store`, and in `revoked` beside it, what `verifier` recognises.
+    /// Revokes in `store`, and in `revoked` beside it, what `tokens` knows.
     #[must_use]
     pub fn new(
         authenticator: Arc<Authenticator>,
-        verifier: Arc<TokenVerifier>,
+        tokens: Arc<IssuedTokens>,
         revoked: Arc<RevokedTokens>,
         store: Arc<dyn Store>,
     ) -> Self {
-        Self { authenticator, verifier, revoked, store }
+        Self { authenticator, tokens, revoked, store }
     }
 
     /// Revokes the caller's token. What is no valid token of ours is as good as revoked (RFC 7009 §2.2), so a forged
@@ -39,12 +39,14 @@ impl TokenRevoker {
     /// acknowledge: then the token may still be good.
     pub async fn revoke(&self, request: &TokenReference<'_>, occasion: &Occasion<'_>) -> Result<(), Denial> {
         let caller = self.authenticator.authenticate(request.auth(), occasion).await?;
-        let Some(token) = self.verifier.verify(request.token()?, occasion.now) else { return Ok(()) };
+        let failed = |error| Denial::Store(Arc::new(error));
+        let found = self.tokens.find(request.token()?, occasion.now).await.map_err(failed)?;
+        let Some(token) = found else { return Ok(()) };
         if token.claims.client_id != caller.client.id.as_str() {
             return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "the token belongs to another client").into());
         }
         let revocation = Revocation { token: token.id, expires_at: token.claims.exp };
-        self.store.put_revocation(revocation).await.map_err(|error| Denial::Store(Arc::new(error)))?;
+        self.store.put_revocation(revocation).await.map_err(failed)?;
         self.revoked.insert(&[revocation]);
         let (client, actor) = (token.claims.client_id.as_str(), format!("client:{}", caller.client.id));
         let event = Event { actor: Some(&actor), client: Some(client), ..Event::new(Kind::TokenRevoked, "ok") };

@@ -15,7 +15,7 @@ use crate::clock::UnixTime;
 use crate::keys::{KeyError, MasterKey};
 use crate::oauth::audience::MAX_RESOURCES;
 use crate::oauth::client::MAX_SECRETS;
-use crate::oauth::{Algorithm, Audience, Client, ClientId, ClientSecret, Scope, Secret, SecretId};
+use crate::oauth::{Algorithm, Audience, Client, ClientId, ClientSecret, Scope, Secret, SecretId, TokenFormat};
 use crate::store::{Store, StoreError};
 
 pub use keys::{Ring, Unlocked, fresh_key, rotate_keys, unlock, unlock_or_make};
@@ -101,13 +101,15 @@ pub struct ClientChange {
     pub may_request_tokens: Option<bool>,
     /// What its tokens are signed with: a ring that there is, from [`Admin::begin_ring`].
     pub ring: Option<Ring>,
+    /// What its tokens look like.
+    pub format: Option<TokenFormat>,
 }
 
 impl ClientChange {
     /// True when it changes nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        let Self { name, scope, default_scope, audience, serves, lifetime, may_request_tokens, ring } = self;
+        let Self { name, scope, default_scope, audience, serves, lifetime, may_request_tokens, ring, format } = self;
         name.is_none()
             && scope.is_none()
             && default_scope.is_none()
@@ -116,6 +118,7 @@ impl ClientChange {
             && lifetime.is_none()
             && may_request_tokens.is_none()
             && ring.is_none()
+            && format.is_none()
     }
 }
 
@@ -186,6 +189,7 @@ impl Admin {
             tokens_revoked_at: None,
             lifetime_seconds: None,
             alg: Algorithm::default(),
+            format: TokenFormat::default(),
             secrets: Vec::new(),
             created_at: self.now,
             revision: 0,
@@ -369,6 +373,9 @@ fn apply(change: &ClientChange, client: &mut Client) -> Result<(), AdminError> {
         let seconds = u32::try_from(lifetime.as_secs()).ok().filter(|seconds| *seconds > 0);
         client.lifetime_seconds =
             Some(seconds.ok_or(AdminError::Refused("a lifetime is at least 1s and at most 365d"))?);
+    }
+    if let Some(format) = change.format {
+        client.format = format;
     }
     if let Some(may) = change.may_request_tokens {
         client.may_request_tokens = may;

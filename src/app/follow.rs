@@ -145,7 +145,7 @@ impl Follower {
         }
     }
 
-    /// Removes revocations of tokens that no clock takes for valid any more, however wrong it was at the start: a few
+    /// Removes revocations and opaque tokens that no clock takes for valid any more, however wrong it was at the start: a few
     /// at a time, so that no other write waits for it, and beside the follower, so that a slow disk does not keep it
     /// from the news.
     fn purge_revocations(&mut self) {
@@ -157,11 +157,15 @@ impl Follower {
         }
         let store = Arc::clone(&self.store);
         self.purge = Some(tokio::spawn(async move {
-            match store.purge_revocations(before, PURGE_AT_ONCE).await {
-                Ok(PURGE_AT_ONCE) => return,
-                Ok(_) => {}
-                // A store that can be read but not written still serves.
-                Err(error) => tracing::warn!(%error, "expired revocations could not be removed"),
+            let (revocations, tokens) =
+                (store.purge_revocations(before, PURGE_AT_ONCE).await, store.purge_tokens(before, PURGE_AT_ONCE).await);
+            for purged in [revocations, tokens] {
+                match purged {
+                    Ok(PURGE_AT_ONCE) => return,
+                    Ok(_) => {}
+                    // A store that can be read but not written still serves.
+                    Err(error) => tracing::warn!(%error, "expired revocations and tokens could not be removed"),
+                }
             }
             tokio::time::sleep(PURGE_EVERY).await;
         }));

@@ -27,6 +27,7 @@ use crate::revocation::TokenRevoker;
 use crate::store::cache::{ClaimDefaults, ClientCache};
 use crate::store::observed::ObservedStore;
 use crate::store::revoked::RevokedTokens;
+use crate::store::tokens::IssuedTokens;
 use crate::store::{KeyRecords, Store};
 
 pub use follow::Follower;
@@ -100,21 +101,23 @@ impl App {
         let readiness = Readiness::default();
         let store: Arc<dyn Store> =
             Arc::new(ObservedStore::new(store, metrics.store().clone(), Arc::clone(&readiness.store_damaged)));
-        let clients = ClientCache::new(Arc::clone(&store), defaults, config.store.cache_clients);
+        let clients = ClientCache::new(Arc::clone(&store), defaults.clone(), config.store.cache_clients);
         let lifetimes = Lifetimes { default: config.token.lifetime, longest: config.token.max_lifetime };
         let authenticator = Arc::new(Authenticator::new(clients, master.secret_hasher()));
         let keys = Arc::new(ArcSwap::from_pointee(keys));
         let line = Line::new(std::thread::available_parallelism().map_or(1, usize::from));
-        let tokens = TokenIssuer::new(Arc::clone(&authenticator), Arc::clone(&keys), lifetimes, line);
         let verifier = TokenVerifier::new(Arc::clone(&keys), issuer.as_str(), config.keys.clock_skew);
-        let (verifier, revoked) = (Arc::new(verifier), Arc::new(RevokedTokens::default()));
-        let inspector = TokenInspector::new(Arc::clone(&authenticator), Arc::clone(&verifier), Arc::clone(&revoked));
+        let known = IssuedTokens::new(verifier, Arc::clone(&store), master.token_hasher(), defaults);
+        let (known, revoked) = (Arc::new(known), Arc::new(RevokedTokens::default()));
+        let tokens =
+            TokenIssuer::new(Arc::clone(&authenticator), Arc::clone(&keys), Arc::clone(&known), lifetimes, line);
+        let inspector = TokenInspector::new(Arc::clone(&authenticator), Arc::clone(&known), Arc::clone(&revoked));
         let app = Arc::new(Self {
             authenticator: Arc::clone(&authenticator),
             keys,
             tokens,
             inspector,
-            revoker: TokenRevoker::new(authenticator.clone(), verifier, revoked.clone(), store.clone()),
+            revoker: TokenRevoker::new(authenticator.clone(), known, revoked.clone(), store.clone()),
             revoked,
             metrics,
             audit,

@@ -11,7 +11,7 @@ use super::{CliError, Global};
 use crate::admin::{self, Admin, ClientChange, NewSecret, Ring};
 use crate::clock::Clock;
 use crate::config::{Config, duration};
-use crate::oauth::{Algorithm, Audience, Client, ClientId, Scope};
+use crate::oauth::{Algorithm, Audience, Client, ClientId, Scope, TokenFormat};
 use crate::store::OpenMode;
 
 /// How many clients a list reads at a time.
@@ -91,6 +91,9 @@ struct Change {
     /// Lifetime of its tokens, such as 15m or 1h
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     lifetime: Option<Duration>,
+    /// What its tokens look like: jwt is verified anywhere, opaque is introspected and costs a write each
+    #[arg(long, value_name = "jwt|opaque")]
+    format: Option<TokenFormat>,
     /// Whether it gets tokens; false for a resource server that only introspects
     #[arg(long, value_name = "BOOL")]
     tokens: Option<bool>,
@@ -132,6 +135,7 @@ impl Change {
             lifetime: self.lifetime,
             may_request_tokens: self.tokens,
             ring: None,
+            format: self.format,
         }
     }
 }
@@ -226,6 +230,7 @@ fn public(client: &Client) -> Value {
         "default_scope": client.granted_by_default(), "audience": client.audience,
         "serves": client.serves, "tokens_revoked_at": client.tokens_revoked_at, "lifetime": client.lifetime_seconds, "may_request_tokens": client.may_request_tokens,
         "alg": client.alg,
+        "format": client.format,
         "secrets": secrets, "created_at": client.created_at, "revision": client.revision,
     })
 }
@@ -249,6 +254,7 @@ fn show(global: &Global, client: &Client) -> Result<(), CliError> {
         ("default scope", client.granted_by_default().to_string()),
         ("audience", or_default(&client.audience)),
         ("serves", urls(&client.serves)),
+        ("format", client.format.to_string()),
         ("lifetime", lifetime.unwrap_or_else(|| "the server's default".to_owned())),
         ("algorithm", client.alg.to_string()),
         ("secrets", client.secrets.len().to_string()),

@@ -24,6 +24,6 @@ async fn issue(worker: &Worker, post: &FormPost<'_>) -> Result<TokenResponse, Re
     let basic = post.basic()?;
     let request = TokenRequest::parse(post.form(), basic.as_ref())?;
     let occasion = post.occasion(request.auth());
-    let answer = worker.app().tokens.issue(&request, worker.token_id(), &occasion).await;
+    let answer = worker.app().tokens.issue(&request, rand::fill, &occasion).await;
     post.settle(request.auth(), answer)
 }

@@ -15,7 +15,6 @@ use super::routes::Routes;
 use super::waiting::Waiting;
 use crate::app::App;
 use crate::audit::Trail;
-use crate::jwt::TokenId;
 use crate::keys::KeySet;
 use crate::limiter::FailureLimiter;
 use crate::metrics::{Endpoint, Shard};
@@ -118,12 +117,6 @@ impl Worker {
     pub fn body_limits(&self) -> BodyLimits<'_> {
         let serve = &self.app.config.serve;
         BodyLimits { size: serve.max_body, deadline: serve.body_deadline, waiting: &self.waiting }
-    }
-
-    /// 128 fresh random bits.
-    #[must_use]
-    pub fn token_id(&self) -> TokenId {
-        TokenId(rand::random())
     }
 
     /// The metadata document.

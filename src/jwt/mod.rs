@@ -17,4 +17,4 @@ pub use public_key::PublicKey;
 pub use sign::{Signing, Unsigned, push_unsigned, sign};
 pub use turn::{Line, LineFull, Turn};
 pub use verifier::{TokenVerifier, Verified};
-pub use verify::{AccessToken, Expected, VerifyError, verify};
+pub use verify::{AccessToken, Expected, OneOrMany, VerifyError, verify};

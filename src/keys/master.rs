@@ -59,7 +59,17 @@ impl MasterKey {
     /// The hasher of client secrets.
     #[must_use]
     pub fn secret_hasher(&self) -> SecretHasher {
-        let mut key = self.derive("jeton client secret hash");
+        self.hasher("jeton client secret hash")
+    }
+
+    /// The hasher of opaque tokens.
+    #[must_use]
+    pub fn token_hasher(&self) -> SecretHasher {
+        self.hasher("jeton opaque token hash")
+    }
+
+    fn hasher(&self, label: &str) -> SecretHasher {
+        let mut key = self.derive(label);
         let hasher = SecretHasher::new(&key);
         key.zeroize();
         hasher

@@ -43,7 +43,7 @@ pub struct StoreMetrics {
 }
 
 /// Every operation of the store, so that its series are there from the start.
-const STORE_OPERATIONS: [&str; 14] = [
+const STORE_OPERATIONS: [&str; 17] = [
     "find_client",
     "list_clients",
     "put_client",
@@ -54,6 +54,9 @@ const STORE_OPERATIONS: [&str; 14] = [
     "put_revocation",
     "revocations_since",
     "purge_revocations",
+    "put_token",
+    "find_token",
+    "purge_tokens",
     "put_secret_uses",
     "list_secret_uses",
     "check",

@@ -21,6 +21,8 @@ pub struct Prefix(&'static str);
 
 /// Begins every client secret.
 pub const CLIENT_SECRET: Prefix = Prefix("jtn_");
+/// Begins every opaque access token.
+pub const OPAQUE_TOKEN: Prefix = Prefix("jto_");
 
 /// Why a text is none that the server makes. Says nothing of the text itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,9 +125,9 @@ mod tests {
 
         #[test]
         fn one_prefix_is_never_taken_for_another(bits: [u8; 32]) {
-            let other = Prefix("jtx_").encode(bits);
+            let other = OPAQUE_TOKEN.encode(bits);
             prop_assert_eq!(CLIENT_SECRET.check(&other), Err(Malformed::Prefix("jtn_")));
-            prop_assert_eq!(CLIENT_SECRET.check(&other.replacen("jtx_", "jtn_", 1)), Err(Malformed::Checksum));
+            prop_assert_eq!(CLIENT_SECRET.check(&other.replacen("jto_", "jtn_", 1)), Err(Malformed::Checksum));
         }
     }
 }

@@ -16,6 +16,7 @@ use super::algorithm::Algorithm;
 use super::audience::{Audience, MAX_RESOURCES};
 use super::error::{ErrorCode, OAuthError};
 use super::grant::Grant;
+use super::opaque::TokenFormat;
 use super::request::TokenRequest;
 use super::scope::Scope;
 use super::secret::SecretHash;
@@ -193,6 +194,9 @@ pub struct Client {
     /// What its tokens are signed with.
     #[serde(default, skip_serializing_if = "Algorithm::is_default")]
     pub alg: Algorithm,
+    /// What its tokens look like.
+    #[serde(default, skip_serializing_if = "TokenFormat::is_default")]
+    pub format: TokenFormat,
     /// Its live and expired secrets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<ClientSecret>,

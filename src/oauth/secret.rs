@@ -56,13 +56,19 @@ impl fmt::Debug for Secret {
 }
 
 /// What is stored of a secret: its HMAC-SHA-256.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SecretHash([u8; 32]);
 
 impl SecretHash {
     /// A digest that no secret of a client has; stands in where there is nothing to compare with.
     pub const DECOY: Self = Self([0; 32]);
+
+    /// The digest itself, to be found by.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 
     /// Equality in constant time; by words, since every step of it is kept from the optimiser.
     #[must_use]

@@ -8,10 +8,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
     Change, Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
-    StoreReport,
+    StoreReport, TokenRecord,
 };
 use crate::clock::{UnixDay, UnixTime};
-use crate::oauth::{Client, ClientId, ClientSecret, SecretId};
+use crate::oauth::{Client, ClientId, ClientSecret, SecretHash, SecretId};
 
 /// Version of the layout, for reports.
 const SCHEMA: u32 = 1;
@@ -30,6 +30,7 @@ struct State {
     revocations: BTreeMap<u64, Revocation>,
     last_revocation: u64,
     secret_uses: BTreeMap<(ClientId, SecretId), UnixDay>,
+    tokens: BTreeMap<SecretHash, TokenRecord>,
 }
 
 impl MemoryStore {
@@ -95,6 +96,15 @@ impl State {
         let expired: Vec<u64> = expired.map(|(position, _)| *position).collect();
         for position in &expired {
             self.revocations.remove(position);
+        }
+        expired.len()
+    }
+
+    fn purge_tokens(&mut self, before: UnixTime, limit: usize) -> usize {
+        let expired = self.tokens.values().filter(|token| token.expires_at < before).take(limit);
+        let expired: Vec<SecretHash> = expired.map(|token| token.digest).collect();
+        for digest in &expired {
+            self.tokens.remove(digest);
         }
         expired.len()
     }
@@ -175,6 +185,19 @@ impl Store for MemoryStore {
 
     fn purge_revocations(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
         ready(Ok(self.state().purge_revocations(before, limit)))
+    }
+
+    fn put_token(&self, token: TokenRecord) -> Pending<'_, ()> {
+        self.state().tokens.insert(token.digest, token);
+        ready(Ok(()))
+    }
+
+    fn find_token(&self, digest: SecretHash) -> Pending<'_, Option<TokenRecord>> {
+        ready(Ok(self.state().tokens.get(&digest).cloned()))
+    }
+
+    fn purge_tokens(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
+        ready(Ok(self.state().purge_tokens(before, limit)))
     }
 
     fn put_secret_uses(&self, uses: Vec<SecretUse>) -> Pending<'_, ()> {

@@ -1,7 +1,7 @@
 //! What survives a restart: clients, signing keys, the feed of their changes, and revocations.
 //!
-//! [`Store`] is the contract, `memory` and `sqlite` keep it, `cache`, `revoked` and `uses` stand between requests
-//! and any of them. Leaves the meaning of what is stored to `oauth` and `keys`.
+//! [`Store`] is the contract, `memory` and `sqlite` keep it, `cache`, `revoked`, `tokens` and `uses` stand between
+//! requests and any of them. Leaves the meaning of what is stored to `oauth` and `keys`.
 //!
 //! # The contract
 //! Every backend passes the same suite (`tests/it/store_contract`):
@@ -22,6 +22,7 @@ pub mod memory;
 pub mod observed;
 pub mod revoked;
 pub mod sqlite;
+pub mod tokens;
 mod url;
 pub mod uses;
 
@@ -36,7 +37,7 @@ pub use url::{OpenMode, StoreUrl};
 use crate::clock::{UnixDay, UnixTime};
 use crate::jwt::TokenId;
 use crate::keys::{KeyRecord, MasterKeyCheck};
-use crate::oauth::{Client, ClientId, SecretId};
+use crate::oauth::{Audience, Client, ClientId, Scope, SecretHash, SecretId};
 
 /// What a store method returns: a future that does not borrow the worker's runtime.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -81,6 +82,25 @@ pub struct Revocations {
     pub cursor: Cursor,
     /// What was revoked after the cursor that was asked for.
     pub entries: Vec<Revocation>,
+}
+
+/// What an opaque token stands for. It says of its client what a signed token would say by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// The digest of the token, by which it is found.
+    pub digest: SecretHash,
+    /// Its name: what revocations and the audit log call it.
+    pub id: TokenId,
+    /// Whose it is.
+    pub client: ClientId,
+    /// What was granted.
+    pub scope: Scope,
+    /// Whom it is for.
+    pub audience: Vec<Audience>,
+    /// When it was issued.
+    pub issued_at: UnixTime,
+    /// From when on it is no longer valid; the record is of no use after that.
+    pub expires_at: UnixTime,
 }
 
 /// On which day a secret was used.
@@ -168,6 +188,15 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Removes up to `limit` revocations whose tokens expired before `before`; returns how many.
     fn purge_revocations(&self, before: UnixTime, limit: usize) -> Pending<'_, usize>;
+
+    /// Keeps an opaque token. Its digest and its name are random and new, so it replaces nothing; no entry in the feed.
+    fn put_token(&self, token: TokenRecord) -> Pending<'_, ()>;
+
+    /// The opaque token of this digest, expired or not, until it is purged.
+    fn find_token(&self, digest: SecretHash) -> Pending<'_, Option<TokenRecord>>;
+
+    /// Removes up to `limit` opaque tokens that expired before `before`; returns how many.
+    fn purge_tokens(&self, before: UnixTime, limit: usize) -> Pending<'_, usize>;
 
     /// Notes when secrets were used. The latest day of a secret stays, in whatever order they come; what its client no
     /// longer has, or never had, is passed over. Does not touch the client: not its revision, not the feed.

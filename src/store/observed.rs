@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use super::{
     Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
-    StoreReport,
+    StoreReport, TokenRecord,
 };
 use crate::clock::UnixTime;
 use crate::metrics::StoreMetrics;
-use crate::oauth::{Client, ClientId};
+use crate::oauth::{Client, ClientId, SecretHash};
 
 /// Wraps any backend; changes nothing but the figures.
 #[derive(Debug)]
@@ -84,6 +84,18 @@ impl Store for ObservedStore {
 
     fn purge_revocations(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
         self.observe("purge_revocations", self.inner.purge_revocations(before, limit))
+    }
+
+    fn put_token(&self, token: TokenRecord) -> Pending<'_, ()> {
+        self.observe("put_token", self.inner.put_token(token))
+    }
+
+    fn find_token(&self, digest: SecretHash) -> Pending<'_, Option<TokenRecord>> {
+        self.observe("find_token", self.inner.find_token(digest))
+    }
+
+    fn purge_tokens(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
+        self.observe("purge_tokens", self.inner.purge_tokens(before, limit))
     }
 
     fn put_secret_uses(&self, uses: Vec<SecretUse>) -> Pending<'_, ()> {

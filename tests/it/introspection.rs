@@ -1,5 +1,7 @@
 //! Introspection (RFC 7662, RFC 9701) and revocation (RFC 7009) over a real socket.
 
+mod opaque;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};

@@ -16,6 +16,7 @@ mod revocations;
 mod rows;
 mod schema;
 mod secret_uses;
+mod tokens;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -29,10 +30,10 @@ use self::writer::Writer;
 use super::url::OpenMode;
 use super::{
     Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
-    StoreReport,
+    StoreReport, TokenRecord,
 };
 use crate::clock::UnixTime;
-use crate::oauth::{Client, ClientId};
+use crate::oauth::{Client, ClientId, SecretHash};
 
 /// The longest wait for an answer on the token path.
 const LOOKUP_DEADLINE: Duration = Duration::from_secs(2);
@@ -138,6 +139,18 @@ impl Store for SqliteStore {
 
     fn purge_revocations(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
         answer(self.writer.queue(move |transaction| revocations::purge(transaction, before, limit)), WRITE_DEADLINE)
+    }
+
+    fn put_token(&self, token: TokenRecord) -> Pending<'_, ()> {
+        answer(self.writer.queue(move |transaction| tokens::put(transaction, &token)), WRITE_DEADLINE)
+    }
+
+    fn find_token(&self, digest: SecretHash) -> Pending<'_, Option<TokenRecord>> {
+        answer(self.lookups.queue(move |connection| tokens::find(connection, &digest)), LOOKUP_DEADLINE)
+    }
+
+    fn purge_tokens(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
+        answer(self.writer.queue(move |transaction| tokens::purge(transaction, before, limit)), WRITE_DEADLINE)
     }
 
     fn put_secret_uses(&self, uses: Vec<SecretUse>) -> Pending<'_, ()> {

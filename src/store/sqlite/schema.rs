@@ -49,10 +49,17 @@ const MIGRATIONS: [&str; SCHEMA as usize] = [
     ) STRICT;
     INSERT INTO secret_uses_since VALUES (1, unixepoch() / 86400);
 ",
+    "
+    CREATE TABLE tokens (
+        digest BLOB NOT NULL PRIMARY KEY, id BLOB NOT NULL, client TEXT NOT NULL, scope TEXT NOT NULL,
+        audience TEXT NOT NULL, issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX tokens_by_end ON tokens (expires_at);
+",
 ];
 
 /// The schema version of this build.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// The error of a file that is not what it should be.
 pub fn unusable(path: &Path, what: &str) -> StoreError {

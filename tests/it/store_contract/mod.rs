@@ -4,6 +4,7 @@ mod feed;
 mod reads;
 mod revocations;
 mod secret_uses;
+mod tokens;
 mod writes;
 
 use std::sync::Arc;
@@ -14,16 +15,19 @@ use jeton::clock::{UnixDay, UnixTime};
 use jeton::jwt::TokenId;
 use jeton::keys::{KeyRecord, MasterKey, SigningKey};
 use jeton::metrics::Metrics;
-use jeton::oauth::{Algorithm, Audience, Client, ClientId, ClientSecret, Scope, SecretId};
+use jeton::oauth::{Algorithm, Audience, Client, ClientId, ClientSecret, Scope, SecretId, TokenFormat};
 use jeton::store::memory::MemoryStore;
 use jeton::store::observed::ObservedStore;
-use jeton::store::{Change, Cursor, KeyRecords, OpenMode, Revocation, SecretUse, Store, StoreError, StoreUrl};
+use jeton::store::{
+    Change, Cursor, KeyRecords, OpenMode, Revocation, SecretUse, Store, StoreError, StoreUrl, TokenRecord,
+};
 use tempfile::TempDir;
 
 use feed::*;
 use reads::*;
 use revocations::*;
 use secret_uses::*;
+use tokens::*;
 use writes::*;
 
 /// A new store of one backend, and the way to a second handle on the same data.
@@ -106,6 +110,8 @@ contract! {
     the_latest_use_of_a_secret_stays
     a_use_is_no_change_of_the_client
     uses_go_with_their_secret
+    an_opaque_token_is_found_by_its_digest_as_it_was_written
+    expired_tokens_go_a_few_at_a_time
     a_report_counts_what_is_there
     what_was_acknowledged_survives_reopening
     a_backup_is_the_store_as_of_then
@@ -136,6 +142,7 @@ fn client(name: &str) -> Client {
         tokens_revoked_at: Some(UnixTime::from_seconds(6)),
         lifetime_seconds: Some(77),
         alg: Algorithm::Es256,
+        format: TokenFormat::Opaque,
         secrets: vec![secret(1, None), secret(2, Some(UnixTime::from_seconds(u64::from(u32::MAX) + 1)))],
         created_at: UnixTime::from_seconds(5),
         revision: 0,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jeton::clock::UnixTime;
-use jeton::oauth::{Algorithm, Client, ClientId, Scope};
+use jeton::oauth::{Algorithm, Client, ClientId, Scope, TokenFormat};
 use jeton::store::{OpenMode, Store, StoreError, StoreUrl};
 
 use crate::support::Home;
@@ -96,6 +96,7 @@ pub fn new(id: &ClientId) -> Client {
         tokens_revoked_at: None,
         lifetime_seconds: None,
         alg: Algorithm::default(),
+        format: TokenFormat::default(),
         secrets: Vec::new(),
         created_at: UnixTime::from_seconds(0),
         revision: 0,
