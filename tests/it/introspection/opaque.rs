@@ -169,7 +169,9 @@ fn i06_r11_an_expired_opaque_token_is_inactive_and_its_record_goes() {
     scene.server.signal("-KILL");
     scene.server.wait_for_end();
     wait_for("the second of its end is over", || (Some(Clock::System.now().seconds()) > end).then_some(()));
-    scene.server.restart(&format!("{GENEROUS}[keys]\nclock_skew = \"0s\"\n"));
+    scene.server.restart(&format!(
+        "{GENEROUS}[keys]\nclock_skew = \"0s\"\n[token]\nlifetime = \"1s\"\nmax_lifetime = \"1s\"\n"
+    ));
     wait_for("the record is purged", || (rows(&scene.server) == 0).then_some(()));
 }
 
