@@ -273,7 +273,13 @@ fn s06_s13_writers_that_meet_wait_for_each_other() {
     let client = home.usual_client();
     let writers: Vec<_> = ["a", "b", "c"].map(|name| writer::start(&home, name, &[], None)).into();
     for n in 0..3 {
-        home.json(&["client", "set", &client.id, "--name", &format!("n{n}")]);
+        // Who comes fourth may wait in vain, for the lock is not handed round; it says so, and comes again.
+        wait_for("a command gets its turn", || {
+            let set = home.run(&["client", "set", &client.id, "--name", &format!("n{n}")]);
+            let said = String::from_utf8_lossy(&set.stderr).into_owned();
+            assert!(set.status.success() || said.contains("locked by another process"), "{said}");
+            set.status.success().then_some(())
+        });
     }
     wait_for("all write", || writers.iter().all(|writer| writer.said().len() > 100).then_some(()));
     for writer in writers {
