@@ -54,7 +54,8 @@ async fn t228_beyond_the_end_of_the_line_the_answer_is_503_and_whoever_stands_in
     issue().await.unwrap();
     let mut waiting = Vec::new();
     let most = 64 * std::thread::available_parallelism().unwrap().get() * 50;
-    let mut asked_for = 0;
+    // Whoever has been served may still hold its place for a moment, the first one too.
+    let (mut asked_for, mut served) = (0, 1);
     let refused = loop {
         asked_for += 1;
         assert!(asked_for < most, "the line has no end");
@@ -63,11 +64,11 @@ async fn t228_beyond_the_end_of_the_line_the_answer_is_503_and_whoever_stands_in
             Poll::Pending => waiting.push(asked),
             Poll::Ready(Err(refused)) => break refused,
             // This thread was paused for so long that it was made meanwhile.
-            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Ok(_)) => served += 1,
         }
     };
     assert!(matches!(&refused, Denial::Refused(error) if error.code() == ErrorCode::TemporarilyUnavailable));
-    assert!(waiting.len() >= 64);
+    assert!(waiting.len() + served >= 64, "{} wait", waiting.len());
     for asked in waiting {
         let answer: serde_json::Value = serde_json::from_slice(&asked.await.unwrap().into_body()).unwrap();
         assert!(verifies(answer["access_token"].as_str().unwrap(), &set));
