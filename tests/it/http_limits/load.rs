@@ -84,12 +84,14 @@ fn t221_a_flood_of_wrong_secrets_does_not_shut_out_the_right_ones() {
                 }
             }
         }
-        // Who was never seen before is not looked up for an address that fails this often, but is for any other.
+        // Who was never seen before shares what an address that fails this often may still ask of the store, and is put
+        // off when that is nothing; from any other address it is served.
         let mut flooded = Wire::connect_from("127.0.0.2", &server.address);
-        let unseen = wait_for("a client seen for the first time is put off", || {
+        let unseen = wait_for("a client seen for the first time is answered", || {
             Some(post(&mut flooded, &cold.basic(), GRANT)).filter(|answer| answer.status != 503)
         });
-        assert_eq!((unseen.status, unseen.header("retry-after")), (429, Some("1")), "{}", unseen.text());
+        let put_off = (unseen.status, unseen.header("retry-after")) == (429, Some("1"));
+        assert!(put_off || unseen.status == 200, "{} {}", unseen.head, unseen.text());
         served("the same from elsewhere", || server.ask(&cold, GRANT));
     });
     let attempts = attempts.into_inner();
