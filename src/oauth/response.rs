@@ -1,12 +1,20 @@
 //! The answer to a token request (RFC 6749 §5.1), written once into the buffer that is sent.
 
+use std::fmt;
+
 use super::error::OAuthError;
 
 /// The JSON body of a granted request. It is begun before the token is written and finished behind it, so that the
 /// token is signed in place and never copied.
-#[derive(Debug)]
 pub struct TokenResponse {
     body: Vec<u8>,
+}
+
+/// The body holds a token, which never prints.
+impl fmt::Debug for TokenResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenResponse(***)")
+    }
 }
 
 const OPEN: &[u8] = br#"{"access_token":""#;
@@ -90,5 +98,13 @@ mod tests {
             push_decimal(&mut out, number);
             assert_eq!(out, number.to_string().into_bytes());
         }
+    }
+
+    #[test]
+    fn t223_a_response_does_not_print_its_token() {
+        let mut response = TokenResponse::begin(5, 0);
+        response.body_mut().extend_from_slice(b"token");
+        response.finish(1, "");
+        assert_eq!(format!("{response:?}"), "TokenResponse(***)");
     }
 }
