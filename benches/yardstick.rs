@@ -1,16 +1,18 @@
-//! The yardstick: a bare hyper server that does nothing but the same signature and the same bytes.
+//! The yardstick: a bare hyper server that does nothing but a signature and the same bytes.
 //!
 //! What `jeton serve` may cost is measured against it, in the same run on the same core (`loadtest/capacity`). It
-//! has the same hyper settings, one worker, the same way to sign (Ed25519 with an expanded key) and a reply of
-//! the same length in the same header fields. It lacks everything else: no body is looked at, no client is known,
-//! nothing is limited, counted or timed out, and every request is answered alike.
+//! has the same hyper settings, one worker, and a reply of the same length in the same header fields. Its signature
+//! is made one by one, by ed25519-dalek with an expanded key or by aws-lc-rs, or is 64 constant bytes: then it is the
+//! ceiling that a server which signs can reach for. It lacks everything else: no body is looked at, no client is
+//! known, nothing is limited, counted or timed out, and every request is answered alike.
 //!
-//! `yardstick [--listen ADDR] [--constant CHARS] [--tail CHARS]`: how long the constant part of the token is, and what
-//! follows the token in the body; prints the address once it listens.
+//! `yardstick [--listen ADDR] [--signature dalek|aws-lc|none] [--constant CHARS] [--tail CHARS]`: who signs, how long
+//! the constant part of the token is, and what follows the token in the body; prints the address once it listens.
 
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a measuring instrument ends where it fails"
 )]
@@ -20,6 +22,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -40,10 +43,40 @@ use tokio::runtime::LocalOptions;
 const TAIL_CHARS: usize = 87;
 const SIGNATURE_CHARS: usize = 86;
 
+/// Not a secret of anyone.
+const SEED: [u8; 32] = [7; 32];
+
+/// Who makes the signatures.
+enum Signer {
+    Dalek(Box<(ExpandedSecretKey, VerifyingKey)>),
+    AwsLc(Ed25519KeyPair),
+    None,
+}
+
+impl Signer {
+    /// The signer of this name.
+    fn find(name: &str) -> Option<Self> {
+        let signing = SigningKey::from_bytes(&SEED);
+        match name {
+            "dalek" => Some(Self::Dalek(Box::new((signing.as_bytes().into(), signing.verifying_key())))),
+            "aws-lc" => Ed25519KeyPair::from_seed_unchecked(&SEED).ok().map(Self::AwsLc),
+            "none" => Some(Self::None),
+            _ => None,
+        }
+    }
+
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        match self {
+            Self::Dalek(key) => raw_sign::<Sha512>(&key.0, message, &key.1).to_bytes(),
+            Self::AwsLc(key) => key.sign(message).as_ref().try_into().unwrap(),
+            Self::None => [7; 64],
+        }
+    }
+}
+
 /// What every reply is made of.
 struct Reply {
-    expanded: ExpandedSecretKey,
-    verifying: VerifyingKey,
+    signer: Signer,
     /// `{"access_token":"` and the constant part of the token.
     head: Vec<u8>,
     signed_from: usize,
@@ -52,19 +85,17 @@ struct Reply {
 
 impl Reply {
     /// A reply whose token has this many constant characters, and whose body ends in this many.
-    fn new(constant_chars: usize, tail_chars: usize) -> Self {
-        let signing = SigningKey::from_bytes(&[7; 32]);
+    fn new(signer: Signer, constant_chars: usize, tail_chars: usize) -> Self {
         let mut head = br#"{"access_token":""#.to_vec();
         let signed_from = head.len();
         head.resize(signed_from + constant_chars, b'e');
         let mut tail = br#"","token_type":"Bearer","expires_in":3600,"scope":""#.to_vec();
         tail.resize(tail_chars.max(tail.len()) - 2, b's');
         tail.extend_from_slice(br#""}"#);
-        let (expanded, verifying) = (ExpandedSecretKey::from(signing.as_bytes()), signing.verifying_key());
-        Self { expanded, verifying, head, signed_from, tail }
+        Self { signer, head, signed_from, tail }
     }
 
-    /// The body of one reply: its token says the time and 128 random bits, and is signed.
+    /// The body of one reply: its token says the time and 128 random bits, and has a signature.
     fn body(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.head.len() + TAIL_CHARS + 1 + SIGNATURE_CHARS + self.tail.len());
         body.extend_from_slice(&self.head);
@@ -76,7 +107,7 @@ impl Reply {
         let at = body.len();
         body.resize(at + TAIL_CHARS, 0);
         URL_SAFE_NO_PAD.encode_slice(claims, &mut body[at..]).unwrap();
-        let signature = raw_sign::<Sha512>(&self.expanded, &body[self.signed_from..], &self.verifying).to_bytes();
+        let signature = self.signer.sign(&body[self.signed_from..]);
         body.push(b'.');
         let at = body.len();
         body.resize(at + SIGNATURE_CHARS, 0);
@@ -131,7 +162,9 @@ fn option<T: std::str::FromStr>(name: &str, default: T) -> T {
 
 fn main() {
     let address: SocketAddr = option("--listen", SocketAddr::from(([127, 0, 0, 1], 0)));
-    let reply = Reply::new(option("--constant", 320), option("--tail", 80));
+    let name = option("--signature", "dalek".to_owned());
+    let Some(signer) = Signer::find(&name) else { panic!("--signature is dalek, aws-lc or none, and not {name}") };
+    let reply = Reply::new(signer, option("--constant", 320), option("--tail", 80));
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
     runtime.block_on(async {

@@ -1,4 +1,4 @@
-"""What the measurements share: building, a server with seeded clients, the yardstick, wrk, and the kernel's figures.
+"""What the measurements share: building, a server with seeded clients, wrk, and the kernel's figures.
 
 Every program that is started here is ended here, whatever happens. Nothing is left behind but the build.
 """
@@ -9,7 +9,6 @@ import os
 import pathlib
 import re
 import shutil
-import signal
 import socket
 import statistics
 import subprocess
@@ -61,6 +60,10 @@ class Program:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """Ends the process, by force when it takes its time."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -138,22 +141,11 @@ class Jeton(Program):
 
     def token(self):
         """Asks for one token; the whole answer."""
-        host, port = self.address.rsplit(":", 1)
-        body = b"grant_type=client_credentials"
         pair = f"{self.home.client['client_id']}:{self.home.client['client_secret']}"
-        head = (
-            f"POST /oauth2/token HTTP/1.1\r\nHost: {self.address}\r\n"
-            f"Authorization: Basic {base64.b64encode(pair.encode()).decode()}\r\n"
-            f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        )
-        with socket.create_connection((host, int(port))) as stream:
-            stream.sendall(head.encode() + body)
-            answer = b""
-            while part := stream.recv(65536):
-                answer += part
+        answer = ask(self.address, request(self.address, f"Basic {base64.b64encode(pair.encode()).decode()}"))
         if not answer.startswith(b"HTTP/1.1 200"):
             sys.exit(f"no token: {answer[:300]!r}")
-        return answer.replace(b"connection: close\r\n", b"")
+        return answer
 
     def warm(self, core):
         """Brings every client into memory: each is asked for, one after the other."""
@@ -164,29 +156,52 @@ class Jeton(Program):
             first += wrk(self, core, seconds, connections=32, environment=environment)["requests"]
 
 
-class Yardstick(Program):
-    """The bare server, made to answer with as many bytes as `sample`, an answer of jeton."""
+def request(host, authorization):
+    """A whole token request."""
+    body = "grant_type=client_credentials"
+    head = f"POST /oauth2/token HTTP/1.1\r\nHost: {host}\r\nAuthorization: {authorization}\r\n"
+    head += f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body.encode()
 
-    def __init__(self, home, core, sample):
-        body = sample.split(b"\r\n\r\n", 1)[1]
-        token = json.loads(body)["access_token"]
-        # The tail of the claims and the signature have the same length in both.
-        constant = len(token) - 87 - 1 - 86
-        tail = len(body) - len('{"access_token":"') - len(token)
-        command = [str(RELEASE / "examples/yardstick"), "--constant", str(constant), "--tail", str(tail)]
-        super().__init__(pinned(core, command), stdout=subprocess.PIPE, text=True)
-        self.home = home
-        self.address = self.process.stdout.readline().strip()
 
-    def sample(self):
-        """One whole answer."""
-        host, port = self.address.rsplit(":", 1)
-        with socket.create_connection((host, int(port))) as stream:
-            stream.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            answer = b""
-            while part := stream.recv(65536):
-                answer += part
-        return answer.replace(b"connection: close\r\n", b"")
+def ask(address, request):
+    """Sends one request over a connection that could be kept; the whole answer."""
+    with socket.create_connection(split(address), timeout=10) as stream:
+        stream.sendall(request)
+        answer = b""
+        while True:
+            head, found, body = answer.partition(b"\r\n\r\n")
+            length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+            if found and length and len(body) >= int(length[1]):
+                return answer
+            part = stream.recv(65536)
+            if not part:
+                sys.exit(f"{address} closed the connection: {answer[:300]!r}")
+            answer += part
+
+
+def split(address):
+    """Host and port."""
+    host, port = address.rsplit(":", 1)
+    return host, int(port)
+
+
+def free_port():
+    """A port that was free a moment ago, for programs that cannot choose one themselves."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def wait_for_listener(address, process, seconds=20):
+    """Returns once somebody listens there; ends with an error when the process does, or when nobody ever listens."""
+    end = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            socket.create_connection(split(address), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    sys.exit(f"nobody listens at {address}: {' '.join(process.args)}")
 
 
 def wrk(server, core, seconds, connections=64, environment=None):
