@@ -26,6 +26,7 @@ mod introspection;
 mod keys_and_documents;
 mod mutation;
 mod process_faults;
+mod redis_faults;
 mod server_faults;
 mod store_contract;
 mod store_faults;

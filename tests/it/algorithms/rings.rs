@@ -164,7 +164,7 @@ fn a_ring_can_be_made_ahead_and_its_first_key_is_not_removed() {
 #[test]
 fn k01_t215_every_ring_rolls_by_itself_and_no_verifier_ever_fails() {
     let (home, clients) = everyone();
-    let second = Home { folder: tempfile::tempdir().unwrap(), database: home.database.clone() };
+    let second = Home::at(home.database.clone());
     let quick = QUICK.replacen("[keys]\n", "[keys]\nrotate_every = \"6s\"\n", 1);
     let config = format!("issuer = \"http://localhost:1\"\n{quick}{GENEROUS}");
     let servers = [home.serve(&config), second.serve(&config)];

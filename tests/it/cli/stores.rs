@@ -35,7 +35,7 @@ fn a_backup_while_the_server_runs_opens_and_serves() {
     refused(&server.home.run(&["store", "backup", nowhere.to_str().unwrap()]), 1, "cannot be written");
     assert_eq!(server.ask_patiently(&client, GRANT).status, 200, "the server goes on");
 
-    let elsewhere = Home { folder: tempfile::tempdir().unwrap(), database: copy.clone() };
+    let elsewhere = Home::at(copy.clone());
     let report = elsewhere.json(&["store", "check"]);
     assert_eq!(report["problems"], serde_json::json!([]));
     assert!((1..=11).contains(&report["clients"].as_u64().unwrap()), "{report}");

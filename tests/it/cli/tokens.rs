@@ -81,7 +81,7 @@ fn a_server_behind_a_proxy_is_asked_by_its_loopback_address() {
     let home = Home::new();
     let client = home.usual_client();
     for issuer in ["https://tokens.example.com", "https://tokens.example.com/tenant"] {
-        let home = Home { folder: tempfile::tempdir().unwrap(), database: home.database.clone() };
+        let home = Home::at(home.database.clone());
         let server = Server::start(home, GENEROUS, |command| {
             command.args(["--issuer", issuer]);
         });
@@ -130,7 +130,7 @@ fn verdict(output: &Output) -> String {
 fn inspect_tells_a_forged_and_a_foreign_token() {
     let home = Home::new();
     let client = home.usual_client();
-    let twin = Home { folder: tempfile::tempdir().unwrap(), database: home.database.clone() };
+    let twin = Home::at(home.database.clone());
     let (server, stranger) = (home.serve(GENEROUS), Server::usual());
     let (twin, stranger, foreign) = (twin.serve(GENEROUS), stranger.0, stranger.1);
     let token = server.ask_patiently(&client, GRANT).access_token();

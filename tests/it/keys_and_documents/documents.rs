@@ -116,7 +116,7 @@ fn j07_the_documents_need_no_credentials_and_no_store() {
 fn j08_every_server_has_every_key_and_no_reader_ever_sees_an_empty_set() {
     let (first, client) = Server::usual();
     let database = first.home.database.clone();
-    let second = Home { folder: tempfile::tempdir().unwrap(), database }.serve(GENEROUS);
+    let second = Home::at(database).serve(GENEROUS);
     let (done, reads) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for server in [&first, &second] {

@@ -59,7 +59,7 @@ fn states(home: &Home) -> HashMap<String, String> {
 pub(super) fn two_nodes(settings: &str) -> (Server, Server, Client) {
     let home = Home::new();
     let client = home.usual_client();
-    let second = Home { folder: tempfile::tempdir().unwrap(), database: home.database.clone() };
+    let second = Home::at(home.database.clone());
     let config = format!("{settings}{GENEROUS}");
     let first = Server::start(home, &config, |command| {
         command.args(["--issuer", "http://localhost:1"]);
@@ -133,7 +133,7 @@ fn j05_a_new_key_is_listed_and_published_at_once_and_does_not_sign() {
     assert_eq!(planned(&server.home).len(), 2);
     // Neither this server nor one that starts now signs with it.
     assert_eq!(kid(&server.ask_patiently(&client, GRANT).access_token()), old);
-    let late = Home { folder: tempfile::tempdir().unwrap(), database: server.home.database.clone() }.serve(GENEROUS);
+    let late = Home::at(server.home.database.clone()).serve(GENEROUS);
     assert_eq!(kid(&late.ask_patiently(&client, GRANT).access_token()), old);
     assert_eq!(late.get(JWKS).body, server.get(JWKS).body);
 }

@@ -1,10 +1,18 @@
 //! What the tests share: a server on free ports, and a client that sends exactly the bytes it is told to.
 
+pub mod certificates;
+pub mod cluster;
 pub mod faults;
 pub mod h2;
+pub mod nursery;
+pub mod proxy;
+pub mod redis;
+pub mod sentinel;
 pub mod wire;
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -12,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jeton::keys::MasterKey;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -66,20 +75,50 @@ pub fn basic(id: &str, secret: &str) -> String {
 pub struct Home {
     pub folder: TempDir,
     pub database: PathBuf,
+    /// The URL of a store that lies elsewhere than in the folder.
+    pub elsewhere: Option<String>,
 }
 
 impl Home {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { database: folder.path().join("jeton.db"), folder }
+        Self { database: folder.path().join("jeton.db"), folder, elsewhere: None }
+    }
+
+    /// Commands on a store that lies elsewhere.
+    pub fn at(database: PathBuf) -> Self {
+        Self { database, ..Self::new() }
+    }
+
+    /// The home of one node of several on a store that is no file, each of which holds the same master key.
+    pub fn on(url: &str) -> Self {
+        let home = Self { elsewhere: Some(url.to_owned()), ..Self::new() };
+        let key = MasterKey::from_random([42; 32]).encode();
+        std::fs::write(home.shared_master_key(), key.as_str()).unwrap();
+        std::fs::set_permissions(home.shared_master_key(), Permissions::from_mode(0o600)).unwrap();
+        home
     }
 
     pub fn url(&self) -> String {
-        format!("sqlite:{}", self.database.display())
+        self.elsewhere.clone().unwrap_or_else(|| format!("sqlite:{}", self.database.display()))
+    }
+
+    fn shared_master_key(&self) -> PathBuf {
+        self.folder.path().join("master-key")
+    }
+
+    /// The program, told of the store.
+    pub fn command(&self) -> Command {
+        let mut command = jeton();
+        command.args(["--store", &self.url()]);
+        if self.elsewhere.is_some() {
+            command.env("JETON_MASTER_KEY_FILE", self.shared_master_key());
+        }
+        command
     }
 
     pub fn run(&self, arguments: &[&str]) -> Output {
-        jeton().args(["--store", &self.url()]).args(arguments).output().unwrap()
+        self.command().args(arguments).output().unwrap()
     }
 
     /// Runs a command that must succeed and print JSON.
@@ -126,8 +165,8 @@ impl Server {
     pub fn start(home: Home, config: &str, alter: impl FnOnce(&mut Command)) -> Self {
         let file = home.folder.path().join("jeton.toml");
         std::fs::write(&file, config).unwrap();
-        let mut command = jeton();
-        command.arg("serve").arg("--config").arg(&file).args(["--store", &home.url()]);
+        let mut command = home.command();
+        command.arg("serve").arg("--config").arg(&file);
         if !config.contains("listen") {
             command.args(["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
         }
@@ -148,7 +187,10 @@ impl Server {
 
     /// Another process on the same file and ports of its own.
     pub fn beside(&self, config: &str) -> Self {
-        Home { database: self.home.database.clone(), ..Home::new() }.serve(config)
+        match &self.home.elsewhere {
+            Some(url) => Home::on(url).serve(config),
+            None => Home::at(self.home.database.clone()).serve(config),
+        }
     }
 
     /// Starts again what has ended, on the same file and ports.

@@ -1,0 +1,70 @@
+//! A Redis Cluster of three masters with a replica each.
+
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use super::nursery::free_port;
+use super::redis::{Redis, cli};
+use super::wait_for;
+
+/// The six nodes.
+pub struct Cluster {
+    pub nodes: Vec<Redis>,
+}
+
+impl Cluster {
+    pub fn start() -> Self {
+        let nodes: Vec<Redis> = (0..6).map(|_| node()).collect();
+        let addresses: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        let mut command = cli(nodes[0].port);
+        command.args(["--cluster", "create"]).args(&addresses).args(["--cluster-replicas", "1", "--cluster-yes"]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        let cluster = Self { nodes };
+        cluster.wait_until_whole();
+        cluster
+    }
+
+    /// One for all tests that leave it as it was, one at a time, empty at first.
+    pub fn shared() -> MutexGuard<'static, Self> {
+        static SHARED: LazyLock<Mutex<Cluster>> = LazyLock::new(|| Mutex::new(Cluster::start()));
+        // A test that failed on it says nothing about the next one: that begins with an empty cluster.
+        let cluster = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        for node in cluster.nodes.iter().filter(|node| node.info("role") == "master") {
+            node.cli(&["FLUSHALL"]);
+        }
+        cluster
+    }
+
+    /// Until every node knows that every slot is served, and every replica follows.
+    pub fn wait_until_whole(&self) {
+        for node in &self.nodes {
+            wait_for("the cluster is whole", || {
+                let state = node.cli(&["CLUSTER", "INFO"]);
+                let follows = node.info("role") == "master" || node.info("master_link_status") == "up";
+                (follows && state.contains("cluster_state:ok") && state.contains("cluster_size:3")).then_some(())
+            });
+        }
+    }
+
+    pub fn url(&self) -> String {
+        let hosts: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        format!("redis+cluster://{}", hosts.join(","))
+    }
+
+    /// The node that serves the slot of this key.
+    pub fn master_of(&self, key: &str) -> usize {
+        let slot: u16 = self.nodes[0].cli(&["CLUSTER", "KEYSLOT", key]).parse().unwrap();
+        let table = self.nodes[0].cli(&["CLUSTER", "NODES"]);
+        let serves = |range: &str| {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            first.parse().is_ok_and(|first: u16| first <= slot) && last.parse().is_ok_and(|last: u16| slot <= last)
+        };
+        let line = table.lines().find(|line| line.split(' ').skip(8).any(serves)).unwrap();
+        self.nodes.iter().position(|node| line.contains(&format!(":{}@", node.port))).unwrap()
+    }
+}
+
+fn node() -> Redis {
+    let bus = free_port().to_string();
+    Redis::with(&["--cluster-enabled", "yes", "--cluster-node-timeout", "1500", "--cluster-port", &bus])
+}
