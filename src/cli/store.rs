@@ -39,6 +39,8 @@ pub async fn run(global: &Global, args: StoreArgs) -> Result<(), CliError> {
         ("schema", report.schema.to_string()),
         ("clients", report.clients.to_string()),
         ("keys", report.keys.to_string()),
+        ("revocations", report.revocations.to_string()),
+        ("tokens", report.tokens.to_string()),
     ];
     lines.extend(report.problems.iter().map(|problem| ("problem", problem.clone())));
     record(global.output, &lines, &report)?;

@@ -43,10 +43,11 @@ pub struct StoreMetrics {
 }
 
 /// Every operation of the store, so that its series are there from the start.
-const STORE_OPERATIONS: [&str; 17] = [
+const STORE_OPERATIONS: [&str; 22] = [
     "find_client",
     "list_clients",
     "put_client",
+    "copy_client",
     "remove_client",
     "find_keys",
     "put_keys",
@@ -56,9 +57,13 @@ const STORE_OPERATIONS: [&str; 17] = [
     "purge_revocations",
     "put_token",
     "find_token",
+    "list_tokens",
     "purge_tokens",
     "put_secret_uses",
     "list_secret_uses",
+    "put_secret_uses_since",
+    "find_note",
+    "put_note",
     "check",
     "backup",
 ];

@@ -64,6 +64,12 @@ impl SecretHash {
     /// A digest that no secret of a client has; stands in where there is nothing to compare with.
     pub const DECOY: Self = Self([0; 32]);
 
+    /// The digest that is kept as these bytes.
+    #[must_use]
+    pub const fn from_bytes(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
     /// The digest itself, to be found by.
     #[must_use]
     pub const fn bytes(&self) -> &[u8; 32] {

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
     Change, Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
-    StoreReport, TokenRecord,
+    StoreReport, TokenPosition, TokenRecord,
 };
 use crate::clock::{UnixDay, UnixTime};
 use crate::oauth::{Client, ClientId, ClientSecret, SecretHash, SecretId};
@@ -31,6 +31,7 @@ struct State {
     last_revocation: u64,
     secret_uses: BTreeMap<(ClientId, SecretId), UnixDay>,
     tokens: BTreeMap<SecretHash, TokenRecord>,
+    notes: BTreeMap<String, String>,
 }
 
 impl MemoryStore {
@@ -46,15 +47,20 @@ fn ready<'a, T: Send + 'a>(result: Result<T, StoreError>) -> Pending<'a, T> {
 
 impl State {
     fn put_client(&mut self, mut client: Client) -> Result<u64, StoreError> {
-        if self.clients.get(&client.id).map_or(0, |held| held.revision) != client.revision {
-            return Err(StoreError::Conflict);
-        }
+        let over = client.revision;
         client.revision += 1;
         let revision = client.revision;
+        self.copy_client(client, over).map(|()| revision)
+    }
+
+    fn copy_client(&mut self, client: Client, over: u64) -> Result<(), StoreError> {
+        if self.clients.get(&client.id).map_or(0, |held| held.revision) != over {
+            return Err(StoreError::Conflict);
+        }
         self.feed.push(Change::Client(client.id.clone()));
         self.forget_uses(&client.id, &client.secrets);
         self.clients.insert(client.id.clone(), client);
-        Ok(revision)
+        Ok(())
     }
 
     fn remove_client(&mut self, id: &ClientId, revision: u64) -> Result<(), StoreError> {
@@ -98,6 +104,23 @@ impl State {
             self.revocations.remove(position);
         }
         expired.len()
+    }
+
+    fn list_tokens(&self, after: Option<TokenPosition>, limit: usize) -> Vec<TokenRecord> {
+        let mut later: Vec<_> = self.tokens.values().filter(|token| Some(token.position()) > after).collect();
+        later.sort_unstable_by_key(|token| token.position());
+        later.into_iter().take(limit).cloned().collect()
+    }
+
+    fn put_note(&mut self, name: &str, held: Option<&str>, text: Option<&str>) -> Result<(), StoreError> {
+        if self.notes.get(name).map(String::as_str) != held {
+            return Err(StoreError::Conflict);
+        }
+        match text {
+            Some(text) => drop(self.notes.insert(name.to_owned(), text.to_owned())),
+            None => drop(self.notes.remove(name)),
+        }
+        Ok(())
     }
 
     fn purge_tokens(&mut self, before: UnixTime, limit: usize) -> usize {
@@ -158,6 +181,10 @@ impl Store for MemoryStore {
         ready(self.state().put_client(client))
     }
 
+    fn copy_client(&self, client: Client, over: u64) -> Pending<'_, ()> {
+        ready(self.state().copy_client(client, over))
+    }
+
     fn remove_client<'a>(&'a self, id: &'a ClientId, revision: u64) -> Pending<'a, ()> {
         ready(self.state().remove_client(id, revision))
     }
@@ -188,12 +215,16 @@ impl Store for MemoryStore {
     }
 
     fn put_token(&self, token: TokenRecord) -> Pending<'_, ()> {
-        self.state().tokens.insert(token.digest, token);
+        self.state().tokens.entry(token.digest).or_insert(token);
         ready(Ok(()))
     }
 
     fn find_token(&self, digest: SecretHash) -> Pending<'_, Option<TokenRecord>> {
         ready(Ok(self.state().tokens.get(&digest).cloned()))
+    }
+
+    fn list_tokens(&self, after: Option<TokenPosition>, limit: usize) -> Pending<'_, Vec<TokenRecord>> {
+        ready(Ok(self.state().list_tokens(after, limit)))
     }
 
     fn purge_tokens(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
@@ -209,6 +240,19 @@ impl Store for MemoryStore {
         ready(Ok(self.state().list_secret_uses(id)))
     }
 
+    /// It knows every use since its beginning.
+    fn put_secret_uses_since(&self, _day: UnixDay) -> Pending<'_, ()> {
+        ready(Ok(()))
+    }
+
+    fn find_note<'a>(&'a self, name: &'a str) -> Pending<'a, Option<String>> {
+        ready(Ok(self.state().notes.get(name).cloned()))
+    }
+
+    fn put_note<'a>(&'a self, name: &'a str, held: Option<&'a str>, text: Option<&'a str>) -> Pending<'a, ()> {
+        ready(self.state().put_note(name, held, text))
+    }
+
     fn check(&self) -> Pending<'_, StoreReport> {
         let state = self.state();
         ready(Ok(StoreReport {
@@ -218,6 +262,7 @@ impl Store for MemoryStore {
             clients: state.clients.len() as u64,
             keys: state.keys.as_ref().map_or(0, |records| records.keys.len()) as u64,
             revocations: state.revocations.len() as u64,
+            tokens: state.tokens.len() as u64,
             problems: Vec::new(),
         }))
     }

@@ -12,6 +12,7 @@
 //! - **The feed is complete.** [`Store::changes_since`] names everything that changed after a cursor, in order, or
 //!   says that it no longer can ([`Changes::gap`]), whoever wrote it.
 //! - **Reads see acknowledged writes.** After `Ok`, every later read of any process sees the write.
+//! - **A copy is the same.** What is copied from another store keeps its revision, and copied twice it is there once.
 //! - **A use is no change.** When a secret was last used is kept beside its client: writing it down neither counts
 //!   as a write of the client nor stands in the feed, and it goes with the secret.
 //! - **Never a block.** No method blocks the calling thread; each answers or fails within the backend's deadline.
@@ -103,6 +104,23 @@ pub struct TokenRecord {
     pub expires_at: UnixTime,
 }
 
+/// A place in the list of opaque tokens: behind the one that ends then and has this digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TokenPosition {
+    /// When it expires.
+    pub expires_at: UnixTime,
+    /// Its digest.
+    pub digest: SecretHash,
+}
+
+impl TokenRecord {
+    /// Where it stands in the list.
+    #[must_use]
+    pub const fn position(&self) -> TokenPosition {
+        TokenPosition { expires_at: self.expires_at, digest: self.digest }
+    }
+}
+
 /// On which day a secret was used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretUse {
@@ -149,6 +167,8 @@ pub struct StoreReport {
     pub keys: u64,
     /// Revocations, expired ones that wait for their removal included.
     pub revocations: u64,
+    /// Opaque tokens, expired ones that wait for their removal included.
+    pub tokens: u64,
     /// What is wrong; empty when all is well.
     pub problems: Vec<String>,
 }
@@ -166,6 +186,10 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Writes a client made from `client.revision`; returns the new revision.
     fn put_client(&self, client: Client) -> Pending<'_, u64>;
+
+    /// Writes a client as another store has it, with the revision that it carries, in place of revision `over`; 0 for
+    /// one that is not there.
+    fn copy_client(&self, client: Client, over: u64) -> Pending<'_, ()>;
 
     /// Removes a client, if it still has this revision.
     fn remove_client<'a>(&'a self, id: &'a ClientId, revision: u64) -> Pending<'a, ()>;
@@ -189,11 +213,16 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Removes up to `limit` revocations whose tokens expired before `before`; returns how many.
     fn purge_revocations(&self, before: UnixTime, limit: usize) -> Pending<'_, usize>;
 
-    /// Keeps an opaque token. Its digest and its name are random and new, so it replaces nothing; no entry in the feed.
+    /// Keeps an opaque token; no entry in the feed. Its digest is random, so one that is there already is the same and
+    /// stays as it is.
     fn put_token(&self, token: TokenRecord) -> Pending<'_, ()>;
 
     /// The opaque token of this digest, expired or not, until it is purged.
     fn find_token(&self, digest: SecretHash) -> Pending<'_, Option<TokenRecord>>;
+
+    /// Up to `limit` opaque tokens after a place, in the order of [`TokenRecord::position`]. Fewer than `limit` are all
+    /// there are.
+    fn list_tokens(&self, after: Option<TokenPosition>, limit: usize) -> Pending<'_, Vec<TokenRecord>>;
 
     /// Removes up to `limit` opaque tokens that expired before `before`; returns how many.
     fn purge_tokens(&self, before: UnixTime, limit: usize) -> Pending<'_, usize>;
@@ -204,6 +233,16 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// When the secrets of a client were last used; nothing for a client that is not there.
     fn list_secret_uses<'a>(&'a self, id: &'a ClientId) -> Pending<'a, SecretUses>;
+
+    /// Lets the uses of secrets count as known from `day` on, when they do so only from a later day: their record was
+    /// completed from another store.
+    fn put_secret_uses_since(&self, day: UnixDay) -> Pending<'_, ()>;
+
+    /// The note of this name: a short text about the store itself, such as what it is a copy of.
+    fn find_note<'a>(&'a self, name: &'a str) -> Pending<'a, Option<String>>;
+
+    /// Writes a note, or takes it away, if it still says what was `held`. No entry in the feed.
+    fn put_note<'a>(&'a self, name: &'a str, held: Option<&'a str>, text: Option<&'a str>) -> Pending<'a, ()>;
 
     /// Looks the whole store over.
     fn check(&self) -> Pending<'_, StoreReport>;

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use super::{
     Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
-    StoreReport, TokenRecord,
+    StoreReport, TokenPosition, TokenRecord,
 };
-use crate::clock::UnixTime;
+use crate::clock::{UnixDay, UnixTime};
 use crate::metrics::StoreMetrics;
 use crate::oauth::{Client, ClientId, SecretHash};
 
@@ -58,6 +58,10 @@ impl Store for ObservedStore {
         self.observe("put_client", self.inner.put_client(client))
     }
 
+    fn copy_client(&self, client: Client, over: u64) -> Pending<'_, ()> {
+        self.observe("copy_client", self.inner.copy_client(client, over))
+    }
+
     fn remove_client<'a>(&'a self, id: &'a ClientId, revision: u64) -> Pending<'a, ()> {
         self.observe("remove_client", self.inner.remove_client(id, revision))
     }
@@ -94,6 +98,10 @@ impl Store for ObservedStore {
         self.observe("find_token", self.inner.find_token(digest))
     }
 
+    fn list_tokens(&self, after: Option<TokenPosition>, limit: usize) -> Pending<'_, Vec<TokenRecord>> {
+        self.observe("list_tokens", self.inner.list_tokens(after, limit))
+    }
+
     fn purge_tokens(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
         self.observe("purge_tokens", self.inner.purge_tokens(before, limit))
     }
@@ -104,6 +112,18 @@ impl Store for ObservedStore {
 
     fn list_secret_uses<'a>(&'a self, id: &'a ClientId) -> Pending<'a, SecretUses> {
         self.observe("list_secret_uses", self.inner.list_secret_uses(id))
+    }
+
+    fn put_secret_uses_since(&self, day: UnixDay) -> Pending<'_, ()> {
+        self.observe("put_secret_uses_since", self.inner.put_secret_uses_since(day))
+    }
+
+    fn find_note<'a>(&'a self, name: &'a str) -> Pending<'a, Option<String>> {
+        self.observe("find_note", self.inner.find_note(name))
+    }
+
+    fn put_note<'a>(&'a self, name: &'a str, held: Option<&'a str>, text: Option<&'a str>) -> Pending<'a, ()> {
+        self.observe("put_note", self.inner.put_note(name, held, text))
     }
 
     fn check(&self) -> Pending<'_, StoreReport> {

@@ -10,6 +10,7 @@
 //! WAL-reset race (3.51.3).
 
 mod error;
+mod notes;
 mod open_file;
 mod reader;
 mod revocations;
@@ -22,6 +23,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::Transaction;
 use tokio::sync::oneshot;
 
 use self::open_file::OpenFile;
@@ -30,9 +32,9 @@ use self::writer::Writer;
 use super::url::OpenMode;
 use super::{
     Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
-    StoreReport, TokenRecord,
+    StoreReport, TokenPosition, TokenRecord,
 };
-use crate::clock::UnixTime;
+use crate::clock::{UnixDay, UnixTime};
 use crate::oauth::{Client, ClientId, SecretHash};
 
 /// The longest wait for an answer on the token path.
@@ -112,6 +114,10 @@ impl Store for SqliteStore {
         answer(self.writer.queue(move |transaction| rows::put_client(transaction, &client)), WRITE_DEADLINE)
     }
 
+    fn copy_client(&self, client: Client, over: u64) -> Pending<'_, ()> {
+        answer(self.writer.queue(move |transaction| rows::copy_client(transaction, &client, over)), WRITE_DEADLINE)
+    }
+
     fn remove_client<'a>(&'a self, id: &'a ClientId, revision: u64) -> Pending<'a, ()> {
         let id = id.clone();
         answer(self.writer.queue(move |transaction| rows::remove_client(transaction, &id, revision)), WRITE_DEADLINE)
@@ -149,6 +155,10 @@ impl Store for SqliteStore {
         answer(self.lookups.queue(move |connection| tokens::find(connection, &digest)), LOOKUP_DEADLINE)
     }
 
+    fn list_tokens(&self, after: Option<TokenPosition>, limit: usize) -> Pending<'_, Vec<TokenRecord>> {
+        answer(self.surveys.queue(move |connection| tokens::list(connection, after, limit)), SURVEY_DEADLINE)
+    }
+
     fn purge_tokens(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
         answer(self.writer.queue(move |transaction| tokens::purge(transaction, before, limit)), WRITE_DEADLINE)
     }
@@ -160,6 +170,22 @@ impl Store for SqliteStore {
     fn list_secret_uses<'a>(&'a self, id: &'a ClientId) -> Pending<'a, SecretUses> {
         let id = id.clone();
         answer(self.lookups.queue(move |connection| secret_uses::list(connection, &id)), LOOKUP_DEADLINE)
+    }
+
+    fn put_secret_uses_since(&self, day: UnixDay) -> Pending<'_, ()> {
+        answer(self.writer.queue(move |transaction| secret_uses::put_since(transaction, day)), WRITE_DEADLINE)
+    }
+
+    fn find_note<'a>(&'a self, name: &'a str) -> Pending<'a, Option<String>> {
+        let name = name.to_owned();
+        answer(self.lookups.queue(move |connection| notes::find(connection, &name)), LOOKUP_DEADLINE)
+    }
+
+    fn put_note<'a>(&'a self, name: &'a str, held: Option<&'a str>, text: Option<&'a str>) -> Pending<'a, ()> {
+        let (name, held, text) = (name.to_owned(), held.map(str::to_owned), text.map(str::to_owned));
+        let note =
+            move |transaction: &Transaction<'_>| notes::put(transaction, &name, held.as_deref(), text.as_deref());
+        answer(self.writer.queue(note), WRITE_DEADLINE)
     }
 
     fn check(&self) -> Pending<'_, StoreReport> {

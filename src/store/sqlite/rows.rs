@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction};
 use super::revocations;
 use super::schema::SCHEMA;
 use super::secret_uses;
+use super::tokens;
 use crate::keys::{KeyRecord, MasterKeyCheck};
 use crate::oauth::{Client, ClientId};
 use crate::store::{Change, Changes, Cursor, KeyRecords, StoreError, StoreReport};
@@ -49,9 +50,18 @@ pub fn list_clients(connection: &mut Connection, after: &str, limit: usize) -> R
 }
 
 pub fn put_client(transaction: &Transaction<'_>, client: &Client) -> Result<u64, StoreError> {
-    let id = client.id.as_str();
-    compare(held_revision(transaction, id)?, client.revision)?;
     let revision = client.revision + 1;
+    write_client(transaction, client, client.revision, revision)?;
+    Ok(revision)
+}
+
+pub fn copy_client(transaction: &Transaction<'_>, client: &Client, over: u64) -> Result<(), StoreError> {
+    write_client(transaction, client, over, client.revision)
+}
+
+fn write_client(transaction: &Transaction<'_>, client: &Client, over: u64, revision: u64) -> Result<(), StoreError> {
+    let id = client.id.as_str();
+    compare(held_revision(transaction, id)?, over)?;
     let document = serde_json::to_string(client).map_err(|error| StoreError::Io(error.to_string()))?;
     transaction
         .prepare_cached(
@@ -59,8 +69,7 @@ pub fn put_client(transaction: &Transaction<'_>, client: &Client) -> Result<u64,
         )?
         .execute((id, revision.cast_signed(), document))?;
     secret_uses::retain(transaction, client)?;
-    note_change(transaction, Some(id))?;
-    Ok(revision)
+    note_change(transaction, Some(id))
 }
 
 pub fn remove_client(transaction: &Transaction<'_>, id: &ClientId, revision: u64) -> Result<(), StoreError> {
@@ -178,8 +187,9 @@ pub fn check(connection: &mut Connection) -> Result<StoreReport, StoreError> {
         }
     };
     let version = format!("SQLite {}", rusqlite::version());
-    let revocations = revocations::count(connection)?;
-    Ok(StoreReport { backend: "sqlite", version, schema: SCHEMA, clients, keys: keys as u64, revocations, problems })
+    let (revocations, tokens) = (revocations::count(connection)?, tokens::count(connection)?);
+    let keys = keys as u64;
+    Ok(StoreReport { backend: "sqlite", version, schema: SCHEMA, clients, keys, revocations, tokens, problems })
 }
 
 fn check_clients(connection: &Connection, problems: &mut Vec<String>) -> Result<u64, StoreError> {

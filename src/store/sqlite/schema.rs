@@ -56,10 +56,13 @@ const MIGRATIONS: [&str; SCHEMA as usize] = [
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX tokens_by_end ON tokens (expires_at);
 ",
+    "
+    CREATE TABLE notes (name TEXT NOT NULL PRIMARY KEY, text TEXT NOT NULL) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// The schema version of this build.
-pub const SCHEMA: u32 = 4;
+pub const SCHEMA: u32 = 5;
 
 /// The error of a file that is not what it should be.
 pub fn unusable(path: &Path, what: &str) -> StoreError {

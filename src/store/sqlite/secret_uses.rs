@@ -21,6 +21,11 @@ pub fn put(transaction: &Transaction<'_>, uses: &[SecretUse]) -> Result<(), Stor
     Ok(())
 }
 
+pub fn put_since(transaction: &Transaction<'_>, day: UnixDay) -> Result<(), StoreError> {
+    transaction.execute("UPDATE secret_uses_since SET day = ?1 WHERE day > ?1", [day.0])?;
+    Ok(())
+}
+
 /// Of a record that cannot be read none: that is for whoever needs the client to say.
 fn held_secrets(transaction: &Transaction<'_>, id: &ClientId) -> Result<Vec<SecretId>, StoreError> {
     let mut statement = transaction.prepare_cached("SELECT document FROM clients WHERE id = ?1")?;

@@ -1,5 +1,6 @@
 //! The contract that every store keeps: each clause of the prose of `jeton::store` is a test, run on each backend.
 
+mod copies;
 mod feed;
 mod reads;
 mod revocations;
@@ -19,10 +20,12 @@ use jeton::oauth::{Algorithm, Audience, Client, ClientId, ClientSecret, Scope, S
 use jeton::store::memory::MemoryStore;
 use jeton::store::observed::ObservedStore;
 use jeton::store::{
-    Change, Cursor, KeyRecords, OpenMode, Revocation, SecretUse, Store, StoreError, StoreUrl, TokenRecord,
+    Change, Cursor, KeyRecords, OpenMode, Revocation, SecretUse, Store, StoreError, StoreUrl, TokenPosition,
+    TokenRecord,
 };
 use tempfile::TempDir;
 
+use copies::*;
 use feed::*;
 use reads::*;
 use revocations::*;
@@ -112,6 +115,12 @@ contract! {
     uses_go_with_their_secret
     an_opaque_token_is_found_by_its_digest_as_it_was_written
     expired_tokens_go_a_few_at_a_time
+    an_opaque_token_is_kept_once
+    a_list_has_every_token_once_in_the_order_of_their_ends
+    a_copy_keeps_its_revision
+    a_copy_names_the_revision_that_it_replaces
+    the_uses_of_secrets_are_known_from_the_earliest_day_on
+    a_note_is_compared_and_set
     a_report_counts_what_is_there
     what_was_acknowledged_survives_reopening
     a_backup_is_the_store_as_of_then

@@ -55,8 +55,15 @@ pub async fn a_report_counts_what_is_there(f: &Fixture) {
         f.store.put_client(client(name)).await.unwrap();
     }
     f.store.put_keys(key_records(0, &[1, 2])).await.unwrap();
+    for number in 1..=4 {
+        f.store.put_revocation(revocation(number, 100)).await.unwrap();
+    }
+    for number in 1..=5 {
+        f.store.put_token(token(number, 100)).await.unwrap();
+    }
     let report = f.store.check().await.unwrap();
     assert_eq!((report.backend, report.clients, report.keys), (f.store.backend(), 3, 2));
+    assert_eq!((report.revocations, report.tokens), (4, 5));
     assert!(report.problems.is_empty() && !report.version.is_empty() && report.schema > 0, "{report:?}");
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn token(byte: u8, end: u64) -> TokenRecord {
+pub fn token(byte: u8, end: u64) -> TokenRecord {
     TokenRecord {
         digest: MasterKey::from_random([1; 32]).token_hasher().hash(&byte.to_string()),
         id: TokenId([byte; 16]),
@@ -39,4 +39,43 @@ pub async fn expired_tokens_go_a_few_at_a_time(f: &Fixture) {
     for (byte, is_there) in [(1, false), (2, false), (3, false), (4, true), (5, true)] {
         assert_eq!(store.find_token(token(byte, 1).digest).await.unwrap().is_some(), is_there, "{byte}");
     }
+}
+
+pub async fn an_opaque_token_is_kept_once(f: &Fixture) {
+    for end in [200, 200, 300] {
+        f.store.put_token(token(1, end)).await.unwrap();
+    }
+    assert_eq!(f.again().find_token(token(1, 1).digest).await.unwrap(), Some(token(1, 200)));
+    assert_eq!(f.store.list_tokens(None, 10).await.unwrap(), [token(1, 200)]);
+}
+
+pub async fn a_list_has_every_token_once_in_the_order_of_their_ends(f: &Fixture) {
+    let far = u64::from(u32::MAX) + 7;
+    // Several end in the same second: there their digests decide.
+    let mut all: Vec<TokenRecord> =
+        (1..=9).map(|byte| token(byte, [far, 100, 300, 100][usize::from(byte) % 4])).collect();
+    for token in &all {
+        f.store.put_token(token.clone()).await.unwrap();
+    }
+    all.sort_by_key(TokenRecord::position);
+    let other = f.again();
+    for limit in [1, 2, 4, 100] {
+        let (mut found, mut after): (Vec<TokenRecord>, Option<TokenPosition>) = (Vec::new(), None);
+        loop {
+            let page = other.list_tokens(after, limit).await.unwrap();
+            after = page.last().map(TokenRecord::position);
+            let is_last = page.len() < limit;
+            found.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        assert_eq!(found, all, "in pages of {limit}");
+    }
+    assert!(f.store.list_tokens(None, 0).await.unwrap().is_empty());
+    let from_101 = TokenPosition { expires_at: UnixTime::from_seconds(101), digest: all[0].digest };
+    let later: Vec<_> = all.iter().filter(|token| token.position() > from_101).cloned().collect();
+    assert_eq!(f.store.list_tokens(Some(from_101), 10).await.unwrap(), later, "after a place where there is none");
+    f.store.purge_tokens(UnixTime::from_seconds(101), 10).await.unwrap();
+    assert_eq!(f.store.list_tokens(Some(all[0].position()), 10).await.unwrap(), later, "after one that was purged");
 }
