@@ -23,6 +23,7 @@ use criterion::Criterion;
 use ed25519_dalek::{Signature, VerifyingKey};
 use jeton::authenticator::Occasion;
 use jeton::jwt::{Stamp, TokenId, push_unsigned, sign};
+use jeton::metrics::Laps;
 use jeton::oauth::{Algorithm, TokenReference};
 use jeton::store::Revocation;
 use support::{NOW, Service};
@@ -60,7 +61,8 @@ impl Subject {
         let app = &self.service.app;
         let request = TokenReference::parse(self.requests[number % TOKENS].as_bytes(), None).unwrap();
         let trail = app.audit.trail(0, [127, 0, 0, 1].into());
-        let occasion = Occasion { now: NOW, throttled: None, shard: app.metrics.shard(0), trail };
+        let occasion =
+            Occasion { now: NOW, throttled: None, shard: app.metrics.shard(0), laps: &Laps::default(), trail };
         let (_, answer) = self.runtime.block_on(app.inspector.introspect(black_box(&request), &occasion)).unwrap();
         assert!(answer.is_active());
         black_box(serde_json::to_vec(&answer).unwrap());

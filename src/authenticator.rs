@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::audit::Trail;
 use crate::clock::UnixTime;
 use crate::keys::KeyError;
-use crate::metrics::{CacheResult, Shard};
+use crate::metrics::{CacheResult, Laps, Shard, Stage};
 use crate::oauth::{Client, ClientAuth, ErrorCode, OAuthError, Presented, SecretHasher};
 use crate::store::cache::{CachedClient, ClientCache};
 use crate::store::uses::SecretUses;
@@ -71,6 +71,8 @@ pub struct Occasion<'a> {
     pub throttled: Option<u32>,
     /// Where the worker counts.
     pub shard: &'a Shard,
+    /// What its stages take.
+    pub laps: &'a Laps,
     /// Where it writes down what happened.
     pub trail: Trail<'a>,
 }
@@ -126,10 +128,13 @@ impl Authenticator {
     ) -> Option<T> {
         let recognised = sole(auth).and_then(|presented| {
             let hash = self.hasher.hash(&presented.secret);
+            occasion.laps.end(Stage::Authenticate);
             self.clients
                 .with_known(&presented.id, |known| {
+                    occasion.laps.end(Stage::Load);
                     let position = Client::authenticate(Some(&known.client), &hash, occasion.now)?;
                     self.mark(known, position, occasion.now);
+                    occasion.laps.end(Stage::Authenticate);
                     Some(admit(known))
                 })
                 .flatten()
@@ -150,7 +155,9 @@ impl Authenticator {
         let mut count = 0;
         for presented in auth.readings() {
             let hash = self.hasher.hash(&presented.secret);
+            occasion.laps.end(Stage::Authenticate);
             let found = self.clients.load(&presented.id).await.map_err(Denial::Store)?;
+            occasion.laps.end(Stage::Load);
             let position = Client::authenticate(found.as_ref().map(|known| &known.client), &hash, occasion.now);
             if let Some(proved) = found.zip(position) {
                 accepted = Some(proved);
@@ -159,6 +166,7 @@ impl Authenticator {
         }
         let (known, position) = accepted.filter(|_| count == 1).ok_or(OAuthError::INVALID_CLIENT)?;
         self.mark(&known, position, occasion.now);
+        occasion.laps.end(Stage::Authenticate);
         Ok(known)
     }
 

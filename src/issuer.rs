@@ -12,6 +12,7 @@ use crate::audit::{Event, Kind};
 use crate::authenticator::{Authenticator, Denial, Occasion};
 use crate::jwt::{self, ClaimPrefix, Line, LineFull, Stamp, TokenId, Turn, Unsigned};
 use crate::keys::{KeySet, SigningKey};
+use crate::metrics::Stage;
 use crate::oauth::{
     Algorithm, ClientId, Grant, OAuthError, OpaqueToken, Scope, TokenFormat, TokenRequest, TokenResponse,
 };
@@ -102,6 +103,7 @@ impl TokenIssuer {
             }
             Lacks::Record(record) => Box::pin(self.keep(record, occasion)).await?,
         }
+        occasion.laps.end(Stage::Sign);
         Ok(response)
     }
 
@@ -121,6 +123,7 @@ impl TokenIssuer {
         moment: &Moment<'a>,
     ) -> Result<Draft<'a>, Denial> {
         let grant = known.client.authorize(request, &self.authenticator.clients().defaults().audience)?;
+        moment.occasion.laps.end(Stage::Authorize);
         if grant.client.format == TokenFormat::Opaque {
             return Ok(self.draft_opaque(&grant, moment));
         }

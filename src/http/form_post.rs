@@ -16,6 +16,7 @@ use super::reply::{self, Reply};
 use super::worker::{Peer, Worker};
 use crate::audit::{self, Event, Kind};
 use crate::authenticator::{Denial, Occasion};
+use crate::metrics::Laps;
 use crate::oauth::client_auth::{BasicText, ClientAuth};
 use crate::oauth::{ErrorCode, OAuthError};
 
@@ -56,6 +57,8 @@ pub struct Arrival {
     pub peer: Peer,
     /// When its head was whole.
     pub started: Instant,
+    /// What its stages take, where that is asked.
+    pub laps: Laps,
 }
 
 /// A form that was read whole, and the request it came with.
@@ -81,6 +84,7 @@ pub async fn answer<T>(
     let body = arrival.body.take().ok_or(Refusal::Body(BodyError::Broken))?;
     let form = body::read_form(&arrival.headers, body, worker.body_limits()).await.map_err(Refusal::Body)?;
     let read = Instant::now();
+    arrival.laps.restart(read);
     // Only now: a body that is still on its way must not keep those out that are whole.
     let _permit = worker.admit(read).ok_or(OAuthError::TEMPORARILY_UNAVAILABLE)?;
     let post = FormPost { worker, arrival, form, claimed: RefCell::default(), has_asked: Cell::default() };
@@ -112,6 +116,12 @@ impl FormPost<'_> {
         &self.arrival.headers
     }
 
+    /// What its stages take.
+    #[must_use]
+    pub const fn laps(&self) -> &Laps {
+        &self.arrival.laps
+    }
+
     /// What the `Authorization` header says.
     ///
     /// # Errors
@@ -128,7 +138,7 @@ impl FormPost<'_> {
         }
         let throttled = self.worker.limiter().ask(self.arrival.peer.address.ip(), claimed(auth), self.arrival.started);
         let (now, trail) = (self.worker.app().clock.now(), self.worker.trail(self.arrival.peer));
-        Occasion { now, throttled, shard: self.worker.shard(), trail }
+        Occasion { now, throttled, shard: self.worker.shard(), laps: self.laps(), trail }
     }
 
     /// Notes a failed authentication with the limiter, whatever the endpoint.

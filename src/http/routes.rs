@@ -18,7 +18,7 @@ use super::reply::{self, Reply};
 use super::revoke::revoke;
 use super::token::token;
 use super::worker::{Peer, Worker};
-use crate::metrics::Endpoint;
+use crate::metrics::{Endpoint, Laps};
 use crate::oauth::{Algorithm, IssuerUrl, OAuthError};
 
 /// The paths of one issuer.
@@ -93,7 +93,7 @@ pub fn answer(worker: &Rc<Worker>, request: Request<Incoming>, peer: Peer) -> An
     }
     // Taken apart here and lent from here on: what is handed from future to future takes room in each of them.
     let (parts, body) = request.into_parts();
-    let mut arrival = Arrival { headers: parts.headers, body: Some(body), peer, started };
+    let mut arrival = Arrival { headers: parts.headers, body: Some(body), peer, started, laps: Laps::default() };
     let worker = Rc::clone(worker);
     match endpoint {
         Endpoint::Introspect => Box::pin(async move {

@@ -6,13 +6,20 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
-use super::shard::{BOUNDS_NANOS, Count, Endpoint, STATUSES, Shard};
+use super::count::{Bounds, Count, Distribution};
+use super::shard::{DURATIONS, Endpoint, STAGES, STATUSES, Shard};
+use super::stages::Stage;
 use crate::oauth::{Algorithm, ErrorCode};
 
 /// `(name, help, variable labels)` of each family, in the order in which they are collected.
-const FAMILIES: [(&str, &str, &[&str]); 6] = [
+const FAMILIES: [(&str, &str, &[&str]); 7] = [
     ("jeton_token_requests_total", "Token requests by outcome: issued, or the error code.", &["outcome"]),
     ("jeton_token_request_duration_seconds", "Time from a parsed head to the reply of a token request.", &[]),
+    (
+        "jeton_stage_duration_seconds",
+        "Time that one stage of a token request took; of one in 16 requests per worker, if it got its token.",
+        &["stage"],
+    ),
     ("jeton_http_requests_total", "Replies of the public listener.", &["endpoint", "status"]),
     ("jeton_connections", "Open connections of the public listener.", &[]),
     ("jeton_client_cache_total", "Clients found in memory (hit) or asked of the store (miss).", &["result"]),
@@ -49,23 +56,36 @@ impl Shards {
         names.enumerate().map(count).collect()
     }
 
-    fn durations(&self) -> Metric {
-        let mut cumulative = 0;
-        let mut buckets = Vec::with_capacity(BOUNDS_NANOS.len());
-        for (position, bound) in BOUNDS_NANOS.into_iter().enumerate() {
-            cumulative += self.sum(|shard| shard.buckets.get(position));
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(seconds(bound));
-            bucket.set_cumulative_count(cumulative);
-            buckets.push(bucket);
+    /// A histogram of seconds, of what the shards count in nanoseconds.
+    fn seconds<const N: usize>(
+        &self,
+        labels: &[(&str, &str)],
+        bounds: &Bounds<N>,
+        pick: impl Fn(&Shard) -> Option<&Distribution<N>>,
+    ) -> Metric {
+        let (mut counts, mut sum) = (vec![0; N + 1], 0);
+        for (buckets, nanos) in self.workers.iter().filter_map(pick).map(Distribution::read) {
+            counts.iter_mut().zip(buckets).for_each(|(count, more)| *count += more);
+            sum += nanos;
         }
+        let bucket = |below: &mut u64, (bound, count): (&u64, &u64)| {
+            *below += count;
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(seconds(*bound));
+            bucket.set_cumulative_count(*below);
+            Some(bucket)
+        };
         let mut histogram = Histogram::default();
-        histogram.set_bucket(buckets);
-        histogram.set_sample_count(cumulative + self.sum(|shard| shard.buckets.get(BOUNDS_NANOS.len())));
-        histogram.set_sample_sum(seconds(self.sum(|shard| Some(&shard.nanos))));
-        let mut metric = Metric::default();
+        histogram.set_bucket(bounds.0.iter().zip(&counts).scan(0, bucket).collect());
+        histogram.set_sample_count(counts.iter().sum());
+        histogram.set_sample_sum(seconds(sum));
+        let mut metric = Metric::from_label(pairs(labels));
         metric.set_histogram(histogram);
         metric
+    }
+
+    fn stage(&self, stage: Stage) -> Metric {
+        self.seconds(&[("stage", stage.as_str())], &STAGES, |shard| shard.stages.get(stage as usize))
     }
 
     /// Only what was counted, since most pairs of endpoint and status never occur.
@@ -103,7 +123,8 @@ impl Collector for Shards {
     fn collect(&self) -> Vec<MetricFamily> {
         let kinds = [
             (MetricType::COUNTER, self.token_requests()),
-            (MetricType::HISTOGRAM, vec![self.durations()]),
+            (MetricType::HISTOGRAM, vec![self.seconds(&[], &DURATIONS, |shard| Some(&shard.durations))]),
+            (MetricType::HISTOGRAM, Stage::ALL.map(|stage| self.stage(stage)).into()),
             (MetricType::COUNTER, self.http_requests()),
             (MetricType::GAUGE, vec![self.open_connections()]),
             (
@@ -127,16 +148,20 @@ impl Collector for Shards {
     }
 }
 
-fn counter(labels: &[(&str, &str)], value: u64) -> Metric {
+fn pairs(labels: &[(&str, &str)]) -> Vec<LabelPair> {
     let pair = |(name, value): &(&str, &str)| {
         let mut pair = LabelPair::default();
         pair.set_name((*name).to_owned());
         pair.set_value((*value).to_owned());
         pair
     };
+    labels.iter().map(pair).collect()
+}
+
+fn counter(labels: &[(&str, &str)], value: u64) -> Metric {
     let mut counter = Counter::default();
     counter.set_value(float(value));
-    let mut metric = Metric::from_label(labels.iter().map(pair).collect());
+    let mut metric = Metric::from_label(pairs(labels));
     metric.set_counter(counter);
     metric
 }

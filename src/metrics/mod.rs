@@ -5,7 +5,9 @@
 //! What is counted rarely (the store) uses the Prometheus crate's own types.
 
 mod collect;
+mod count;
 mod shard;
+mod stages;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -17,6 +19,7 @@ use prometheus::{
 
 pub use prometheus::Error as MetricsError;
 pub use shard::{CacheResult, Endpoint, Shard};
+pub use stages::{Laps, Stage};
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -181,6 +184,8 @@ fn build_info() -> Result<IntGauge, prometheus::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::oauth::{Algorithm, ErrorCode};
 
@@ -194,6 +199,9 @@ mod tests {
             shard.count_http(Endpoint::Token, 200);
             shard.count_client(CacheResult::Hit);
             shard.count_signature(Algorithm::EdDsa);
+            let laps = shard.laps(Instant::now());
+            laps.end(Stage::Parse);
+            shard.count_stages(&laps);
         }
         let text = String::from_utf8(metrics.render().unwrap()).unwrap();
         for line in [
@@ -205,6 +213,7 @@ mod tests {
             "jeton_signatures_total{alg=\"EdDSA\"} 2",
             "jeton_signatures_total{alg=\"PS256\"} 0",
             "jeton_token_request_duration_seconds_count 4",
+            "jeton_stage_duration_seconds_count{stage=\"parse\"} 2",
             "jeton_connections 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");

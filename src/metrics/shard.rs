@@ -1,11 +1,9 @@
 //! What one worker counts: plain numbers that only it writes.
-//!
-//! Since there is one writer, an addition is a load and a store, not a locked instruction; a scrape on another
-//! thread reads values that may lag by one event.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::count::{Bounds, Count, Distribution, nanos};
+use super::stages::{Laps, SAMPLED, Stage};
 use crate::oauth::{Algorithm, ErrorCode};
 
 /// The endpoints that requests are counted by.
@@ -55,7 +53,7 @@ pub enum CacheResult {
 /// The statuses that are told apart; the last counter is for all others.
 pub const STATUSES: [u16; 13] = [200, 204, 304, 400, 401, 404, 405, 408, 413, 415, 429, 500, 503];
 /// Upper bounds of the latency histogram, in nanoseconds.
-pub const BOUNDS_NANOS: [u64; 14] = [
+pub const DURATIONS: Bounds<14> = Bounds([
     10_000,
     25_000,
     50_000,
@@ -70,33 +68,37 @@ pub const BOUNDS_NANOS: [u64; 14] = [
     100_000_000,
     500_000_000,
     2_500_000_000,
-];
+]);
+/// Upper bounds of the histograms of stages, in nanoseconds: some take less than a look at the clock, and one that
+/// waits for the store takes what the store takes.
+pub const STAGES: Bounds<15> = Bounds([
+    50,
+    100,
+    250,
+    500,
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    500_000,
+    2_500_000,
+    25_000_000,
+    250_000_000,
+]);
 /// Refusals by code, and before them the issued tokens.
 pub const OUTCOMES: usize = ErrorCode::ALL.len() + 1;
-
-/// A number with one writer.
-#[derive(Debug, Default)]
-pub struct Count(AtomicU64);
-
-impl Count {
-    fn add(&self, amount: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
-    }
-
-    /// The number as of a moment ago.
-    #[must_use]
-    pub fn read(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// The counters of one worker, on cache lines of their own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Shard {
     pub(super) outcomes: [Count; OUTCOMES],
-    pub(super) buckets: [Count; BOUNDS_NANOS.len() + 1],
-    pub(super) nanos: Count,
+    pub(super) durations: Distribution<14>,
+    pub(super) stages: [Distribution<15>; Stage::ALL.len()],
+    asked: Count,
     pub(super) http: [[Count; STATUSES.len() + 1]; Endpoint::ALL.len()],
     pub(super) hits: Count,
     pub(super) misses: Count,
@@ -109,12 +111,22 @@ impl Shard {
         if let Some(outcome) = self.outcomes.get(refused.map_or(0, |code| code.index() + 1)) {
             outcome.add(1);
         }
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS_NANOS.iter().position(|bound| nanos <= *bound).unwrap_or(BOUNDS_NANOS.len());
-        if let Some(bucket) = self.buckets.get(bucket) {
-            bucket.add(1);
+        self.durations.observe(&DURATIONS, nanos(took));
+    }
+
+    /// The stop watch of the next token request, which began at `start`.
+    #[must_use]
+    pub fn laps(&self, start: Instant) -> Laps {
+        let asked = self.asked.read();
+        self.asked.add(1);
+        Laps::new(asked.is_multiple_of(SAMPLED).then_some(start))
+    }
+
+    /// Counts the stages of a token request that has got its token, if it was timed.
+    pub fn count_stages(&self, laps: &Laps) {
+        if let Some(taken) = laps.taken() {
+            self.stages.iter().zip(taken).for_each(|(stage, took)| stage.observe(&STAGES, took));
         }
-        self.nanos.add(nanos);
     }
 
     /// Counts a reply of the public listener.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::{GRANT, Server, basic, count, wait_for};
+use crate::support::{GENEROUS, GRANT, Home, Server, basic, count, wait_for};
 
 /// The one series that a busy machine may add.
 const BUSY: &str = r#"{endpoint="token",status="503"}"#;
@@ -50,6 +50,30 @@ fn x01_metrics_are_on_the_operators_listener_only_and_well_formed() {
         assert_eq!(samples.get(&format!("{}_count{rest}", labels.0)), Some(total), "{series}");
     }
     assert_eq!(server.ops("/oauth2/token").status, 404);
+}
+
+#[test]
+fn the_stages_of_a_sample_of_tokens_are_timed_and_those_of_refusals_are_not() {
+    let home = Home::new();
+    let client = home.usual_client();
+    let server = home.serve(&GENEROUS.replace("workers = 2", "workers = 1"));
+    for _ in 0..40 {
+        server.ask_patiently(&client, GRANT);
+    }
+    let stages = ["parse", "load", "authenticate", "authorize", "sign", "reply"];
+    let figure =
+        |stage: &str, what: &str| server.metric(&format!("jeton_stage_duration_seconds_{what}{{stage=\"{stage}\"}}"));
+    let counts = || stages.map(|stage| figure(stage, "count").to_string());
+    let before = counts();
+    assert!(before[0] != "0" && before.iter().all(|count| *count == before[0]), "{before:?}");
+    let total = server.metric("jeton_token_request_duration_seconds_sum");
+    for stage in stages {
+        assert!(figure(stage, "sum") > 0.0 && figure(stage, "sum") < total, "{stage}");
+    }
+    for _ in 0..40 {
+        server.token(&[("Authorization", &basic(&client.id, "wrong"))], GRANT);
+    }
+    assert_eq!(counts(), before);
 }
 
 #[test]
