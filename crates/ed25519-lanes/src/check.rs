@@ -1,0 +1,143 @@
+//! Are the signatures of a call sound? Asked before they leave, by other code than made them.
+//!
+//! One signature is verified as usual: S B = R + H(R ‖ A ‖ M) A. Several of one key are verified together: the
+//! equations are multiplied by factors zᵢ of 128 bits and added up,
+//!
+//! ```text
+//! (Σ zᵢ Sᵢ) B = Σ zᵢ Rᵢ + (Σ zᵢ kᵢ) A
+//! ```
+//!
+//! which holds for a set with a wrong signature with probability 2⁻¹²⁸ (Bernstein et al., "High-speed high-security
+//! signatures", §5). The factors are a digest of all that is checked, so nothing in it can be chosen to suit them. All
+//! of this is public, so nothing here need take constant time.
+
+use std::iter::once;
+
+use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::{Identity as _, VartimeMultiscalarMul as _};
+use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
+use sha2::{Digest as _, Sha512};
+
+use crate::policy::VerifyAfterSign;
+
+/// Whether the policy wants these signatures checked.
+pub(crate) fn is_wanted(policy: VerifyAfterSign, signatures: &[Signature]) -> bool {
+    match (policy, signatures) {
+        (VerifyAfterSign::Off, _) | (_, []) => false,
+        (VerifyAfterSign::All, _) => true,
+        (VerifyAfterSign::Sampled(one_in), [first, ..]) => {
+            let [a, b, c, d, ..] = *first.r_bytes();
+            u32::from_le_bytes([a, b, c, d]).is_multiple_of(one_in.get())
+        }
+    }
+}
+
+/// Whether all signatures verify; the slices are equally long.
+pub(crate) fn are_sound(public: &VerifyingKey, messages: &[&[u8]], signatures: &[Signature]) -> bool {
+    match (messages, signatures) {
+        ([message], [signature]) => public.verify(message, signature).is_ok(),
+        _ => holds_together(public, messages, signatures) == Some(true),
+    }
+}
+
+/// `None` when an S is no scalar or an R no point.
+fn holds_together(public: &VerifyingKey, messages: &[&[u8]], signatures: &[Signature]) -> Option<bool> {
+    let mut equations = Vec::with_capacity(signatures.len());
+    let mut all = Sha512::new();
+    for (message, signature) in messages.iter().zip(signatures) {
+        let hash = Sha512::new().chain_update(signature.r_bytes()).chain_update(public.as_bytes());
+        let digest = <[u8; 64]>::from(hash.chain_update(message).finalize());
+        let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(*signature.s_bytes()))?;
+        equations.push((s, Scalar::from_bytes_mod_order_wide(&digest), *signature.r_bytes()));
+        all.update(signature.r_bytes());
+        all.update(signature.s_bytes());
+        all.update(digest);
+    }
+    let mut factors = Vec::with_capacity(equations.len());
+    let (mut zs, mut zk) = (Scalar::ZERO, Scalar::ZERO);
+    for (number, (s, k, _)) in (0_u64..).zip(&equations) {
+        let z = factor(&all, number);
+        zs += z * s;
+        zk += z * k;
+        factors.push(z);
+    }
+    let points = equations.iter().map(|(_, _, r)| CompressedEdwardsY(*r).decompress());
+    let sum = EdwardsPoint::optional_multiscalar_mul(
+        factors.into_iter().chain([-zs, zk]),
+        points.chain(once(Some(ED25519_BASEPOINT_POINT))).chain(once(Some(public.to_edwards()))),
+    )?;
+    Some(sum == EdwardsPoint::identity())
+}
+
+/// The factor of one equation.
+fn factor(all: &Sha512, number: u64) -> Scalar {
+    let digest = <[u8; 64]>::from(all.clone().chain_update(number.to_le_bytes()).finalize());
+    let (half, _) = digest.as_chunks::<16>();
+    Scalar::from(half.first().map_or(0, |half| u128::from_le_bytes(*half)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::Signer;
+
+    fn signed(n: usize) -> (Signer, Vec<Vec<u8>>, Vec<Signature>) {
+        let signer = Signer::from_seed(&[3; 32]);
+        let messages: Vec<Vec<u8>> = (0..n).map(|i| vec![u8::try_from(i % 251).unwrap(); i % 100]).collect();
+        let slices: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+        let mut signatures = vec![Signature::from_bytes(&[0; 64]); n];
+        signer.sign_batch(&slices, &mut signatures).unwrap();
+        (signer, messages, signatures)
+    }
+
+    #[test]
+    fn sound_signatures_are_found_sound_and_any_changed_bit_is_found() {
+        for n in [1, 2, 3, 9] {
+            let (signer, messages, signatures) = signed(n);
+            let slices: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+            let public = signer.verifying_key();
+            assert!(are_sound(public, &slices, &signatures));
+            for bit in (0..512).step_by(7) {
+                let mut changed = signatures.clone();
+                let mut bytes = changed[n - 1].to_bytes();
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                changed[n - 1] = Signature::from_bytes(&bytes);
+                assert!(!are_sound(public, &slices, &changed), "bit {bit} of signature {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_signatures_that_changed_places_are_found() {
+        let (signer, messages, mut signatures) = signed(4);
+        let slices: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+        signatures.swap(1, 2);
+        assert!(!are_sound(signer.verifying_key(), &slices, &signatures));
+    }
+
+    #[test]
+    fn errors_that_cancel_out_in_a_plain_sum_are_found() {
+        let (signer, messages, mut signatures) = signed(2);
+        let slices: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+        let shifted = |signature: &Signature, by: Scalar| {
+            let s = Scalar::from_canonical_bytes(*signature.s_bytes()).unwrap() + by;
+            Signature::from_components(*signature.r_bytes(), s.to_bytes())
+        };
+        signatures = vec![shifted(&signatures[0], Scalar::ONE), shifted(&signatures[1], -Scalar::ONE)];
+        assert!(!are_sound(signer.verifying_key(), &slices, &signatures));
+    }
+
+    #[test]
+    fn one_call_in_so_many_is_sampled() {
+        let (_, _, signatures) = signed(2_000);
+        let sampled = VerifyAfterSign::Sampled(NonZeroU32::new(10).unwrap());
+        let count = |policy| signatures.iter().filter(|one| is_wanted(policy, &[**one])).count();
+        assert!((120..280).contains(&count(sampled)), "{} of 2000", count(sampled));
+        assert_eq!((count(VerifyAfterSign::Off), count(VerifyAfterSign::All)), (0, 2_000));
+        assert!(!is_wanted(VerifyAfterSign::All, &[]));
+    }
+}

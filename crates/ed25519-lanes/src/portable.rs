@@ -1,0 +1,73 @@
+//! Signatures without vector instructions.
+//!
+//! With the seed at hand aws-lc-rs signs, which is nearly twice as fast as ed25519-dalek. Without it (its API takes no
+//! expanded key) the signatures are put together from the parts of curve25519-dalek, several with one inversion among
+//! them: to encode a point takes one inversion mod p, a quarter of the whole, and n of them cost one and 3n products
+//! (Montgomery's trick).
+
+use aws_lc_rs::signature::Ed25519KeyPair;
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::Identity as _;
+use ed25519_dalek::Signature;
+use sha2::{Digest as _, Sha512};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::key::Key;
+
+/// Points that share an inversion.
+const SHARED: usize = 8;
+
+/// Signs by aws-lc-rs; `None` when it fails, which it never does for a sound key.
+pub(crate) fn sign_by_pair(pair: &Ed25519KeyPair, message: &[u8]) -> Option<Signature> {
+    Signature::from_slice(pair.try_sign(message).ok()?.as_ref()).ok()
+}
+
+/// Signs one message.
+pub(crate) fn sign(key: &Key, message: &[u8]) -> Signature {
+    let r = nonce(key, message);
+    let point = EdwardsPoint::mul_base(&r).compress();
+    finish(key, message, (&r, point))
+}
+
+/// Signs each message; the slices are equally long.
+pub(crate) fn sign_batch(key: &Key, messages: &[&[u8]], signatures: &mut [Signature]) {
+    for (messages, signatures) in messages.chunks(SHARED).zip(signatures.chunks_mut(SHARED)) {
+        match (messages, signatures) {
+            ([message], [signature]) => *signature = sign(key, message),
+            (messages, signatures) => sign_shared(key, messages, signatures),
+        }
+    }
+}
+
+fn sign_shared(key: &Key, messages: &[&[u8]], signatures: &mut [Signature]) {
+    let mut nonces = Zeroizing::new([Scalar::ZERO; SHARED]);
+    let mut points = [EdwardsPoint::identity(); SHARED];
+    for ((message, r), point) in messages.iter().zip(nonces.iter_mut()).zip(&mut points) {
+        *r = *nonce(key, message);
+        *point = EdwardsPoint::mul_base(r);
+    }
+    let compressed = EdwardsPoint::compress_batch(&points);
+    // The projective coordinates of a nonce's point tell of the nonce.
+    points.zeroize();
+    for (((message, signature), r), point) in messages.iter().zip(signatures).zip(nonces.iter()).zip(compressed) {
+        *signature = finish(key, message, (r, point));
+    }
+}
+
+/// r = H(prefix ‖ M) mod l
+fn nonce(key: &Key, message: &[u8]) -> Zeroizing<Scalar> {
+    wide_scalar(Sha512::new().chain_update(key.nonce_prefix).chain_update(message))
+}
+
+/// R ‖ r + H(R ‖ A ‖ M) a
+fn finish(key: &Key, message: &[u8], (r, point): (&Scalar, CompressedEdwardsY)) -> Signature {
+    let hash = Sha512::new().chain_update(point.as_bytes()).chain_update(key.public.as_bytes()).chain_update(message);
+    let s = *wide_scalar(hash) * key.scalar + r;
+    Signature::from_components(point.to_bytes(), s.to_bytes())
+}
+
+fn wide_scalar(hash: Sha512) -> Zeroizing<Scalar> {
+    let digest = Zeroizing::new(<[u8; 64]>::from(hash.finalize()));
+    Zeroizing::new(Scalar::from_bytes_mod_order_wide(&digest))
+}
