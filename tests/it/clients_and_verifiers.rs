@@ -222,7 +222,7 @@ fn t060_t067_t081_the_oauth2_crate_gets_tokens_by_basic_and_post() {
 }
 
 /// The token with one bit of its signature, counted from the left, the other way round.
-fn flip(token: &str, bit: usize) -> String {
+pub(crate) fn flip(token: &str, bit: usize) -> String {
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let mut bytes = URL_SAFE_NO_PAD.decode(signature).unwrap();
     bytes[bit / 8] ^= 0x80 >> (bit % 8);
@@ -230,7 +230,7 @@ fn flip(token: &str, bit: usize) -> String {
 }
 
 /// The token with another claim under the same signature.
-fn alter(token: &str) -> String {
+pub(crate) fn alter(token: &str) -> String {
     let (header, rest) = token.split_once('.').unwrap();
     let (payload, signature) = rest.split_once('.').unwrap();
     let payload = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
@@ -241,14 +241,18 @@ fn alter(token: &str) -> String {
 
 /// Two servers call themselves by one name; the library has the keys of the first.
 fn check_verifier(verifier: &str) {
+    check_verifier_by("EdDSA", verifier);
+}
+
+fn check_verifier_by(algorithm: &str, verifier: &str) {
     const ISSUER: &str = "https://tokens.example.com";
     let start = || {
         let home = Home::new();
-        let client = home.usual_client();
+        let client = home.usual_client_of(algorithm);
         (home.serve(&format!("issuer = \"{ISSUER}\"\n{GENEROUS}")), client)
     };
     let ((server, client), (impostor, victim)) = (start(), start());
-    let brief = server.home.add_client(&["--scope", "read", "--audience", API, "--lifetime", "1s"]);
+    let brief = server.home.add_client(&["--scope", "read", "--audience", API, "--lifetime", "1s", "--alg", algorithm]);
     let ask = |server: &Server, client: &Client, resource: &str| {
         server.ask(client, &format!("{GRANT}&scope=read{resource}")).access_token()
     };
@@ -275,7 +279,7 @@ fn check_verifier(verifier: &str) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         (now > end).then_some(())
     });
-    let accepted = judge(verifier, &server, &cases);
+    let accepted = judge_by(algorithm, verifier, &server, &cases);
     assert_eq!(accepted[0], claims(&here), "{verifier}");
     assert_eq!(accepted[0]["sub"], *client.id, "{verifier}");
 }
@@ -298,6 +302,16 @@ fn t156_t212_t214_jose_accepts_what_is_good_and_refuses_the_rest() {
 #[test]
 fn t210_t211_t214_oauth4webapi_accepts_tokens_by_the_letter_of_rfc_9068_and_refuses_the_rest() {
     check_verifier("oauth4webapi_verifier.mjs");
+}
+
+#[test]
+fn t156_t212_t214_jsonwebtoken_with_jwks_rsa_accepts_what_is_good_by_es256_and_refuses_the_rest() {
+    check_verifier_by("ES256", "jsonwebtoken_verifier.mjs");
+}
+
+#[test]
+fn t156_t212_t214_jsonwebtoken_with_jwks_rsa_accepts_what_is_good_by_rs256_and_refuses_the_rest() {
+    check_verifier_by("RS256", "jsonwebtoken_verifier.mjs");
 }
 
 /// Tokens of all algorithms from one server, whose keys are all in one set.

@@ -12,9 +12,9 @@ const SETTINGS_FILE: &str = "docs/jeton.toml";
 /// The most lines of a source file.
 const MAX_LINES: usize = 400;
 /// Endings of the files that are read as text.
-const TEXT: [&str; 19] = [
+const TEXT: [&str; 20] = [
     "rs", "toml", "md", "json", "yml", "yaml", "sh", "py", "js", "mjs", "ts", "go", "java", "cs", "lua", "lock",
-    "conf", "txt", "service",
+    "conf", "cfg", "txt", "service",
 ];
 
 fn read_config(toml: &str, name: &str) -> Result<RawConfig, String> {

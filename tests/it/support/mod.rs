@@ -136,7 +136,12 @@ impl Home {
 
     /// A client that may read and write at two resource servers.
     pub fn usual_client(&self) -> Client {
-        self.add_client(&["--scope", "read write", "--audience", API, "--audience", OTHER_API])
+        self.usual_client_of("EdDSA")
+    }
+
+    /// The same with tokens by another algorithm; in a new store its first key signs at once.
+    pub fn usual_client_of(&self, algorithm: &str) -> Client {
+        self.add_client(&["--scope", "read write", "--audience", API, "--audience", OTHER_API, "--alg", algorithm])
     }
 
     pub fn serve(self, config: &str) -> Server {
