@@ -3,21 +3,22 @@
 //! Works on any store, beside a running server or without one. Every write names the revision that it was made
 //! from and is repeated on what is there by then when someone else came first, so no change is lost.
 
+mod error;
 mod keys;
 mod secrets;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::{Event, Journal, Kind};
 use crate::clock::UnixTime;
-use crate::keys::{KeyError, MasterKey};
+use crate::keys::MasterKey;
 use crate::oauth::audience::MAX_RESOURCES;
 use crate::oauth::client::MAX_SECRETS;
 use crate::oauth::{Algorithm, Audience, Client, ClientId, ClientSecret, Scope, Secret, SecretId, TokenFormat};
 use crate::store::{Store, StoreError};
 
+pub use error::AdminError;
 pub use keys::{Ring, Unlocked, fresh_key, rotate_keys, unlock, unlock_or_make};
 pub use secrets::{SecretState, Verdict, list_secrets};
 
@@ -27,60 +28,6 @@ const ATTEMPTS: usize = 16;
 const MAX_CLAIM_BYTES: usize = 6000;
 /// The longest name of a client.
 const MAX_NAME_BYTES: usize = 200;
-
-/// Why a command did not do as asked.
-#[derive(Debug)]
-pub enum AdminError {
-    /// No client has this id.
-    UnknownClient,
-    /// The client has no such secret.
-    UnknownSecret,
-    /// The client holds the most secrets that it may.
-    TooManySecrets,
-    /// Something asked for does not fit together; the sentence says what.
-    Refused(&'static str),
-    /// The keys do not allow it.
-    Key(KeyError),
-    /// The master key is another one than the store's.
-    WrongMasterKey,
-    /// The store failed.
-    Store(StoreError),
-    /// It was done, but could not be written down.
-    Journal(std::io::Error),
-}
-
-impl fmt::Display for AdminError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownClient => f.write_str("no client has this id: 'jeton client list' shows all"),
-            Self::UnknownSecret => {
-                f.write_str("the client has no such secret: 'jeton client secret list ID' shows all")
-            }
-            Self::TooManySecrets => write!(f, "a client has at most {MAX_SECRETS} secrets: remove one first"),
-            Self::Refused(sentence) => f.write_str(sentence),
-            Self::Key(error) => error.fmt(f),
-            Self::WrongMasterKey => {
-                f.write_str("the master key is not the one that this store was made with: name the right file")
-            }
-            Self::Store(error) => error.fmt(f),
-            Self::Journal(error) => write!(f, "it was done, but the audit log could not be written: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for AdminError {}
-
-impl From<StoreError> for AdminError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<KeyError> for AdminError {
-    fn from(error: KeyError) -> Self {
-        Self::Key(error)
-    }
-}
 
 /// What a client is registered with, or changed to; what is `None` stays as it is.
 #[derive(Clone, Debug, Default)]
