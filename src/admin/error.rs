@@ -5,6 +5,7 @@ use std::fmt;
 use crate::keys::KeyError;
 use crate::oauth::client::MAX_SECRETS;
 use crate::store::StoreError;
+use crate::store::transfer::Objection;
 
 /// Why a command did not do as asked.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub enum AdminError {
     Key(KeyError),
     /// The master key is another one than the store's.
     WrongMasterKey,
+    /// The store is not to be used, or not to be changed, while it is moved.
+    Moving(Objection),
     /// The store failed.
     Store(StoreError),
     /// It was done, but could not be written down.
@@ -40,6 +43,7 @@ impl fmt::Display for AdminError {
             Self::WrongMasterKey => {
                 f.write_str("the master key is not the one that this store was made with: name the right file")
             }
+            Self::Moving(objection) => objection.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Journal(error) => write!(f, "it was done, but the audit log could not be written: {error}"),
         }

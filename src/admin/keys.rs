@@ -2,12 +2,13 @@
 
 use zeroize::Zeroizing;
 
-use super::{ATTEMPTS, Admin, AdminError};
+use super::{ATTEMPTS, Admin, AdminError, check_changeable};
 use crate::audit::{Event, Kind};
 use crate::clock::UnixTime;
 use crate::keys::rotation::{has_ring, plan_removal, plan_ring, plan_rotation};
 use crate::keys::{KeyError, KeyRecord, KeyState, Lead, MasterKey, SigningKey, private};
 use crate::oauth::Algorithm;
+use crate::store::transfer::Objection;
 use crate::store::{KeyRecords, Store, StoreError};
 
 /// A store whose master key was checked.
@@ -55,12 +56,15 @@ pub async fn unlock(store: &dyn Store, master: &MasterKey, now: UnixTime) -> Res
     unlock_or_make(store, master, now).await.map(|unlocked| unlocked.records)
 }
 
-/// As [`unlock`]; says also whether the store was new. Its first key is active at once, since nobody knows another.
+/// As [`unlock`]; says also whether the store was new. A store that holds a part of another one is not new. Its first key is active at once, since nobody knows another.
 ///
 /// # Errors
 /// As [`unlock`].
 pub async fn unlock_or_make(store: &dyn Store, master: &MasterKey, now: UnixTime) -> Result<Unlocked, AdminError> {
     let (check, mut is_new) = (master.check(), false);
+    if let Some(objection) = Objection::find(store).await?.filter(Objection::is_final) {
+        return Err(AdminError::Moving(objection));
+    }
     if store.find_keys().await?.is_none() {
         let first = fresh_key(Algorithm::default(), master, now)?;
         match store.put_keys(KeyRecords { check: check.clone(), keys: vec![first], revision: 0 }).await {
@@ -94,6 +98,7 @@ pub async fn rotate_keys(
     successors: Vec<KeyRecord>,
     (lead, now): (Lead, UnixTime),
 ) -> Result<(), AdminError> {
+    check_changeable(store).await?;
     let records = unlock(store, master, now).await?;
     let plan = |keys: Vec<KeyRecord>, successor| plan_rotation(&keys, successor, lead, now);
     let keys = successors.into_iter().try_fold(records.keys, plan)?;
@@ -176,6 +181,7 @@ impl Admin {
     }
 
     async fn publish(&self, records: KeyRecords, keys: Vec<KeyRecord>) -> Result<Vec<KeyRecord>, AdminError> {
+        self.check_changeable().await?;
         self.store.put_keys(KeyRecords { keys: keys.clone(), ..records.clone() }).await?;
         let is_known = |key: &&KeyRecord| records.keys.iter().any(|known| known.kid == key.kid);
         for key in keys.iter().filter(|key| !is_known(key)) {
@@ -189,6 +195,7 @@ impl Admin {
     /// # Errors
     /// For a key that signs or is not there, or when the store fails.
     pub async fn remove_key(&self, kid: &str) -> Result<Vec<KeyRecord>, AdminError> {
+        self.check_changeable().await?;
         let records = unlock(&*self.store, &self.master, self.now).await?;
         let keys = plan_removal(&records.keys, kid, self.now)?;
         self.store.put_keys(KeyRecords { keys: keys.clone(), ..records }).await?;

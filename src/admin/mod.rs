@@ -16,6 +16,7 @@ use crate::keys::MasterKey;
 use crate::oauth::audience::MAX_RESOURCES;
 use crate::oauth::client::MAX_SECRETS;
 use crate::oauth::{Algorithm, Audience, Client, ClientId, ClientSecret, Scope, Secret, SecretId, TokenFormat};
+use crate::store::transfer::Objection;
 use crate::store::{Store, StoreError};
 
 pub use error::AdminError;
@@ -141,6 +142,7 @@ impl Admin {
             created_at: self.now,
             revision: 0,
         };
+        self.check_changeable().await?;
         apply(&change, &mut client)?;
         let secret = self.push_secret(&mut client, None)?;
         client.revision = self.store.put_client(client.clone()).await?;
@@ -194,6 +196,7 @@ impl Admin {
     /// # Errors
     /// When there is no such client or the store fails.
     pub async fn remove_client(&self, id: &ClientId) -> Result<(), AdminError> {
+        self.check_changeable().await?;
         for _ in 0..ATTEMPTS {
             let client = self.find_client(id).await?;
             match self.store.remove_client(id, client.revision).await {
@@ -266,11 +269,16 @@ impl Admin {
         Ok(NewSecret { id, secret })
     }
 
+    async fn check_changeable(&self) -> Result<(), AdminError> {
+        check_changeable(&*self.store).await
+    }
+
     async fn update<T>(
         &self,
         id: &ClientId,
         mut change: impl FnMut(&mut Client) -> Result<T, AdminError>,
     ) -> Result<(Client, T), AdminError> {
+        self.check_changeable().await?;
         for _ in 0..ATTEMPTS {
             let mut client = self.find_client(id).await?;
             let made = change(&mut client)?;
@@ -282,6 +290,11 @@ impl Admin {
         }
         Err(StoreError::Conflict.into())
     }
+}
+
+/// Clients and keys are changed in one store at a time: what was changed in a copy would be undone by its source.
+async fn check_changeable(store: &dyn Store) -> Result<(), AdminError> {
+    Objection::find(store).await?.map_or(Ok(()), |objection| Err(AdminError::Moving(objection)))
 }
 
 /// The client of this id.

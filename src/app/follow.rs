@@ -252,7 +252,12 @@ impl Follower {
                     let event = Event { kid: Some(kid), actor: Some("server"), ..Event::new(Kind::KeyPublished, "ok") };
                     app.audit.record(usize::MAX, &event);
                 }),
-                Err(AdminError::Store(StoreError::Conflict) | AdminError::Key(KeyError::RotationUnderWay)) => {}
+                // Another server plans it, or will: in a store that is still a copy, one of its source.
+                Err(
+                    AdminError::Store(StoreError::Conflict)
+                    | AdminError::Key(KeyError::RotationUnderWay)
+                    | AdminError::Moving(_),
+                ) => {}
                 Err(error) => tracing::warn!(%error, "a signing key is due, but could not be replaced"),
             }
             tokio::time::sleep(ROTATE_AGAIN).await;

@@ -7,10 +7,12 @@
 mod client;
 mod completions;
 mod config;
+mod copy;
 mod discovery;
 mod key;
 mod log;
 mod output;
+mod progress;
 mod quickstart;
 mod secret;
 mod serve;
@@ -130,6 +132,9 @@ impl From<AdminError> for CliError {
         match error {
             AdminError::Store(error) => error.into(),
             AdminError::WrongMasterKey => Self::Config(ConfigError::new(error.to_string())),
+            AdminError::Moving(ref objection) if objection.is_final() => {
+                Self::Config(ConfigError::new(error.to_string()))
+            }
             _ => Self::Failed(error.to_string()),
         }
     }

@@ -24,6 +24,7 @@ pub mod observed;
 pub mod revoked;
 pub mod sqlite;
 pub mod tokens;
+pub mod transfer;
 mod url;
 pub mod uses;
 

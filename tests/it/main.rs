@@ -25,6 +25,7 @@ mod http_limits;
 mod http_syntax;
 mod introspection;
 mod keys_and_documents;
+mod moving;
 mod mutation;
 mod process_faults;
 mod redis_faults;

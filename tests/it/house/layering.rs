@@ -32,6 +32,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store/sqlite"]),
     ("deadpool_redis", &["store/redis"]),
     ("redis", &["store/redis"]),
+    ("futures_util", &["store/transfer"]),
     ("papaya", &["store/cache", "store/revoked"]),
     ("bytes", &["http"]),
     ("http", &["http"]),
@@ -53,7 +54,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["jwt", "keys"]),
     // Digests: of client secrets and in their checksums, and for the master key and the thumbprint.
     ("hmac", &["oauth/secret", "keys/master"]),
-    ("sha2", &["oauth/checked", "oauth/secret", "keys"]),
+    ("sha2", &["oauth/checked", "oauth/secret", "keys", "store/transfer/tally"]),
     ("subtle", &["oauth/secret"]),
     // Whatever holds a secret wipes it.
     ("zeroize", &["oauth", "keys", "jwt", "config", "admin", "cli"]),
