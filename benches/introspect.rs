@@ -22,7 +22,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::Criterion;
 use ed25519_dalek::{Signature, VerifyingKey};
 use jeton::authenticator::Occasion;
-use jeton::jwt::{Stamp, TokenId, push_unsigned, sign};
+use jeton::jwt::{Desk, SignQueue, Stamp, TokenId, push_unsigned, sign};
 use jeton::metrics::Laps;
 use jeton::oauth::{Algorithm, TokenReference};
 use jeton::store::Revocation;
@@ -61,8 +61,8 @@ impl Subject {
         let app = &self.service.app;
         let request = TokenReference::parse(self.requests[number % TOKENS].as_bytes(), None).unwrap();
         let trail = app.audit.trail(0, [127, 0, 0, 1].into());
-        let occasion =
-            Occasion { now: NOW, throttled: None, shard: app.metrics.shard(0), laps: &Laps::default(), trail };
+        let (shard, queue, laps) = (app.metrics.shard(0), &SignQueue::default(), &Laps::default());
+        let occasion = Occasion { now: NOW, throttled: None, shard, queue, laps, trail };
         let (_, answer) = self.runtime.block_on(app.inspector.introspect(black_box(&request), &occasion)).unwrap();
         assert!(answer.is_active());
         black_box(serde_json::to_vec(&answer).unwrap());
@@ -89,7 +89,8 @@ async fn issue(service: &Service) -> String {
     let stamp = Stamp { issued_at: NOW, expires_at: NOW.plus(Duration::from_hours(1)), id: TokenId(rand::random()) };
     let mut token = Vec::new();
     let place = push_unsigned(&claims, &stamp, key, &mut token);
-    sign(&mut token, place, key, None).await.unwrap();
+    let (queue, shard) = (SignQueue::default(), service.app.metrics.shard(0));
+    let token = sign(place.of(token), key, None, Desk { queue: &queue, shard }).await.unwrap();
     String::from_utf8(token).unwrap()
 }
 

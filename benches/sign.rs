@@ -13,7 +13,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use jeton::jwt::sign::max_token_bytes;
-use jeton::jwt::{Stamp, TokenId, push_unsigned, sign};
+use jeton::jwt::{Desk, SignQueue, Stamp, TokenId, push_unsigned, sign};
 use jeton::keys::{SigningKey, private};
 use jeton::oauth::Algorithm;
 use support::{NOW, Service};
@@ -26,6 +26,8 @@ fn main() {
     let stamp = Stamp { issued_at: NOW, expires_at: NOW.plus(Duration::from_hours(1)), id: TokenId([5; 16]) };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut token = Vec::with_capacity(max_token_bytes(&claims, key));
+    let (queue, shard) = (SignQueue::default(), service.app.metrics.shard(0));
+    let desk = Desk { queue: &queue, shard };
     let mut criterion = support::criterion();
     let mut group = criterion.benchmark_group("sign");
     group.bench_function("claims", |bencher| {
@@ -38,9 +40,9 @@ fn main() {
     group.bench_function("signature", |bencher| bencher.iter(|| key.sign(black_box(&message))));
     group.bench_function("claims and signature", |bencher| {
         bencher.iter(|| {
-            token.clear();
+            let mut token = Vec::with_capacity(max_token_bytes(&claims, key));
             let place = push_unsigned(black_box(&claims), &stamp, key, &mut token);
-            runtime.block_on(sign(&mut token, place, key, None)).unwrap();
+            runtime.block_on(sign(place.of(token), key, None, desk)).unwrap()
         });
     });
     for algorithm in Algorithm::ALL {

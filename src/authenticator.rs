@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::audit::Trail;
 use crate::clock::UnixTime;
+use crate::jwt::{Desk, SignQueue};
 use crate::keys::KeyError;
 use crate::metrics::{CacheResult, Laps, Shard, Stage};
 use crate::oauth::{Client, ClientAuth, ErrorCode, OAuthError, Presented, SecretHasher};
@@ -71,10 +72,20 @@ pub struct Occasion<'a> {
     pub throttled: Option<u32>,
     /// Where the worker counts.
     pub shard: &'a Shard,
+    /// Where it signs.
+    pub queue: &'a SignQueue,
     /// What its stages take.
     pub laps: &'a Laps,
     /// Where it writes down what happened.
     pub trail: Trail<'a>,
+}
+
+impl<'a> Occasion<'a> {
+    /// What the worker signs with.
+    #[must_use]
+    pub const fn desk(&self) -> Desk<'a> {
+        Desk { queue: self.queue, shard: self.shard }
+    }
 }
 
 /// The clients and how they prove who they are.

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use crate::audit::{Event, Kind};
 use crate::authenticator::{Authenticator, Denial, Occasion};
-use crate::jwt::{self, ClaimPrefix, Line, LineFull, Stamp, TokenId, Turn, Unsigned};
+use crate::jwt::{self, ClaimPrefix, Line, LineFull, Signing, Stamp, TokenId};
 use crate::keys::{KeySet, SigningKey};
 use crate::metrics::Stage;
 use crate::oauth::{
@@ -43,23 +43,17 @@ pub struct TokenIssuer {
 struct Moment<'a> {
     occasion: &'a Occasion<'a>,
     random: Random,
-    keys: &'a KeySet,
 }
 
 /// Fills with fresh random bytes: 128 bits for the name of each token, 256 more for an opaque one.
 pub type Random = fn(&mut [u8]);
 
 /// An answer that only lacks what makes its token good.
-struct Draft<'a> {
-    response: TokenResponse,
-    lacks: Lacks<'a>,
-}
-
-enum Lacks<'a> {
-    /// A signature at this place, by this key.
-    Signature(Unsigned, &'a Arc<SigningKey>, Option<Turn>),
+enum Draft<'a> {
+    /// The signature.
+    Unsigned(Signing<'a>),
     /// A record in the store. Boxed, since few take this way and all would keep room for it.
-    Record(Box<TokenRecord>),
+    Unkept(TokenResponse, Box<TokenRecord>),
 }
 
 impl TokenIssuer {
@@ -86,23 +80,20 @@ impl TokenIssuer {
         random: Random,
         occasion: &Occasion<'_>,
     ) -> Result<TokenResponse, Denial> {
-        let keys = self.keys.load();
-        let moment = Moment { occasion, random, keys: &keys };
+        let moment = Moment { occasion, random };
         let admit = |known: &Arc<CachedClient>| self.admit(known, request, &moment);
-        let Draft { mut response, lacks } = match self.authenticator.recognise(request.auth(), occasion, admit) {
+        let draft = match self.authenticator.recognise(request.auth(), occasion, admit) {
             Some(decided) => decided?,
             // Boxed, since few take this way and all would keep room for it.
             None => admit(&Box::pin(self.authenticator.confirm(request.auth(), occasion)).await?)?,
         };
-        match lacks {
-            Lacks::Signature(token, key, turn) => {
-                let signing = jwt::sign(response.body_mut(), token, key, turn);
-                // Before it is awaited, so that no request keeps what it is counted with until then.
-                moment.occasion.shard.count_signature(key.algorithm());
-                signing.await.map_err(Denial::CannotSign)?;
+        let response = match draft {
+            Draft::Unsigned(signing) => TokenResponse::signed(signing.await.map_err(Denial::CannotSign)?),
+            Draft::Unkept(response, record) => {
+                Box::pin(self.keep(record, occasion)).await?;
+                response
             }
-            Lacks::Record(record) => Box::pin(self.keep(record, occasion)).await?,
-        }
+        };
         occasion.laps.end(Stage::Sign);
         Ok(response)
     }
@@ -147,16 +138,18 @@ impl TokenIssuer {
     }
 
     fn draft<'a>(&self, grant: &Grant<'_>, claims: &ClaimPrefix, moment: &Moment<'a>) -> Result<Draft<'a>, Denial> {
-        let key = moment.key(grant.client.alg)?;
+        // Not held while a signature is waited for: whoever waits shares the key with all who do.
+        let keys = self.keys.load();
+        let key = moment.key(&keys, grant.client.alg)?;
         // First of all, so that what is written down as issued is not refused for want of a turn.
         let turn = self.line.turn(grant.client.alg).map_err(|LineFull| OAuthError::TEMPORARILY_UNAVAILABLE)?;
         let (lifetime, stamp) = self.stamp(grant, moment);
         let scope = grant.scope().as_str();
         let mut response = TokenResponse::begin(jwt::sign::max_token_bytes(claims, key), scope.len());
-        let token = jwt::push_unsigned(claims, &stamp, key, response.body_mut());
+        let place = jwt::push_unsigned(claims, &stamp, key, response.body_mut());
         response.finish(lifetime.as_secs(), scope);
         note_issued((&grant.client.id, grant.scope()), stamp.id, Some(key), moment.occasion);
-        Ok(Draft { response, lacks: Lacks::Signature(token, key, turn) })
+        Ok(Draft::Unsigned(jwt::sign(place.of(response.into_body()), key, turn, moment.occasion.desk())))
     }
 
     fn draft_opaque<'a>(&self, grant: &Grant<'_>, moment: &Moment<'a>) -> Draft<'a> {
@@ -166,7 +159,7 @@ impl TokenIssuer {
         let mut response = TokenResponse::begin(OpaqueToken::BYTES, scope.len());
         response.body_mut().extend_from_slice(token.expose().as_bytes());
         response.finish(lifetime.as_secs(), scope);
-        Draft { response, lacks: Lacks::Record(Box::new(record)) }
+        Draft::Unkept(response, Box::new(record))
     }
 
     fn stamp(&self, grant: &Grant<'_>, moment: &Moment<'_>) -> (Duration, Stamp) {
@@ -176,15 +169,15 @@ impl TokenIssuer {
     }
 }
 
-impl<'a> Moment<'a> {
+impl Moment<'_> {
     /// The key that signs by this algorithm now; a first one that every verifier has to learn of says when it will.
-    fn key(&self, algorithm: Algorithm) -> Result<&'a Arc<SigningKey>, Denial> {
+    fn key<'k>(&self, keys: &'k KeySet, algorithm: Algorithm) -> Result<&'k Arc<SigningKey>, Denial> {
         let now = self.occasion.now;
-        let waits = || match self.keys.active_from(algorithm, now) {
+        let waits = || match keys.active_from(algorithm, now) {
             Some(from) => Denial::KeyWaits(from.since(now)),
             None => Denial::NoSigningKey,
         };
-        self.keys.active(algorithm, now).ok_or_else(waits)
+        keys.active(algorithm, now).ok_or_else(waits)
     }
 }
 

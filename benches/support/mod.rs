@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 pub const NOW: UnixTime = UnixTime::from_seconds(1_800_000_000);
 pub const GRANT: &str = "grant_type=client_credentials";
 /// Room for any answer of the token endpoint.
-const ANSWER_BYTES: usize = 4096;
+pub const ANSWER_BYTES: usize = 4096;
 
 /// The service with one usual client.
 pub struct Service {

@@ -138,7 +138,8 @@ impl FormPost<'_> {
         }
         let throttled = self.worker.limiter().ask(self.arrival.peer.address.ip(), claimed(auth), self.arrival.started);
         let (now, trail) = (self.worker.app().clock.now(), self.worker.trail(self.arrival.peer));
-        Occasion { now, throttled, shard: self.worker.shard(), laps: self.laps(), trail }
+        let (shard, queue) = (self.worker.shard(), self.worker.queue());
+        Occasion { now, throttled, shard, queue, laps: self.laps(), trail }
     }
 
     /// Notes a failed authentication with the limiter, whatever the endpoint.

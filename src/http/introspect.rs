@@ -33,7 +33,7 @@ async fn look(worker: &Worker, post: &FormPost<'_>) -> Result<Reply, Refusal> {
         let parties = (app.issuer.as_str(), caller.client.id.as_str());
         let signed = introspection::sign(&answer, parties, occasion.now, key);
         let signed = signed.map_err(|error| Refusal::Denied(Denial::CannotSign(error)))?;
-        worker.shard().count_signature(Algorithm::EdDsa);
+        worker.shard().count_signatures(Algorithm::EdDsa, 1);
         return Ok(reply::introspected(SIGNED, signed));
     }
     let plain = serde_json::to_vec(&answer).map_err(|_| OAuthError::SERVER_ERROR)?;

@@ -15,6 +15,7 @@ use super::routes::Routes;
 use super::waiting::Waiting;
 use crate::app::App;
 use crate::audit::Trail;
+use crate::jwt::SignQueue;
 use crate::keys::KeySet;
 use crate::limiter::FailureLimiter;
 use crate::metrics::{Endpoint, Shard};
@@ -34,6 +35,7 @@ pub struct Worker {
     limiter: Arc<FailureLimiter>,
     pacing: Pacing,
     index: usize,
+    queue: SignQueue,
     overload: Rc<Overload>,
     waiting: Waiting,
     routes: Routes,
@@ -51,6 +53,7 @@ impl Worker {
         let max_in_flight = serve.max_in_flight.div_ceil(serve.workers());
         Self {
             index,
+            queue: SignQueue::default(),
             limiter,
             pacing,
             overload: Overload::new(max_in_flight),
@@ -72,6 +75,12 @@ impl Worker {
     #[must_use]
     pub fn shard(&self) -> &Shard {
         self.app.metrics.shard(self.index)
+    }
+
+    /// Where its requests wait for their signatures.
+    #[must_use]
+    pub const fn queue(&self) -> &SignQueue {
+        &self.queue
     }
 
     /// Where this worker writes down what a peer did.

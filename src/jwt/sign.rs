@@ -1,8 +1,9 @@
 //! Signs an access token where it stands (RFC 7515 §5.1).
 //!
-//! A token is written with room for its signature, and signed afterwards. `sign` is the one seam: what it returns is a
-//! future, so that a slow signature can be made elsewhere (`turn`). A quick one is done when it returns.
+//! A token is written with room for its signature, and signed afterwards. `sign` is the one seam: the buffer is handed
+//! over and comes back signed, since a signature is made together with others (`queue`) or elsewhere (`turn`).
 
+use std::fmt;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,18 +13,32 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::claims::{ClaimPrefix, Stamp};
+use super::queue::{SignQueue, Ticket};
 use super::turn::Turn;
-use crate::keys::{KeyError, Signature, SigningKey};
+use crate::keys::{KeyError, SigningKey};
+use crate::metrics::Shard;
 
 /// Where in a buffer the parts of a token stand.
 #[derive(Clone, Debug)]
-pub struct Unsigned {
+pub struct Place {
     signed: Range<usize>,
     signature: Range<usize>,
 }
 
+/// A buffer with a token in it that lacks its signature. It never prints: once signed, it is a token.
+pub struct Unsigned {
+    buffer: Vec<u8>,
+    place: Place,
+}
+
+impl fmt::Debug for Unsigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unsigned(***)")
+    }
+}
+
 /// Appends `header.payload.` and room for the signature.
-pub fn push_unsigned(claims: &ClaimPrefix, stamp: &Stamp, key: &SigningKey, out: &mut Vec<u8>) -> Unsigned {
+pub fn push_unsigned(claims: &ClaimPrefix, stamp: &Stamp, key: &SigningKey, out: &mut Vec<u8>) -> Place {
     let start = out.len();
     out.extend_from_slice(key.encoded_header());
     out.push(b'.');
@@ -31,52 +46,88 @@ pub fn push_unsigned(claims: &ClaimPrefix, stamp: &Stamp, key: &SigningKey, out:
     let end = out.len();
     out.push(b'.');
     out.resize(end + 1 + signature_chars(key), b'A');
-    Unsigned { signed: start..end, signature: end + 1..out.len() }
+    Place { signed: start..end, signature: end + 1..out.len() }
 }
 
-/// Signs the token at `place` of `buffer` with the key whose header it carries: here, or in `turn`.
-pub fn sign<'a>(buffer: &'a mut [u8], place: Unsigned, key: &'a Arc<SigningKey>, turn: Option<Turn>) -> Signing<'a> {
+/// What a worker signs with: its queue, and where it counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Desk<'a> {
+    /// Where quick signatures wait for each other.
+    pub queue: &'a SignQueue,
+    /// Where they are counted.
+    pub shard: &'a Shard,
+}
+
+/// Signs a token with the key whose header it carries: here, together with others, or in `turn`.
+#[must_use]
+pub fn sign<'a>(unsigned: Unsigned, key: &Arc<SigningKey>, turn: Option<Turn>, desk: Desk<'a>) -> Signing<'a> {
     match turn {
-        None => Signing::Made(key.sign(place.message(buffer)).and_then(|signature| place.fill(buffer, &signature))),
-        Some(turn) => Signing::Apart(Box::pin(async move {
-            let signature = turn.sign(key, place.message(buffer)).await?;
-            place.fill(buffer, &signature)
-        })),
+        None => Signing::Here(desk.queue.ask(unsigned, key, desk.shard)),
+        Some(turn) => {
+            let (algorithm, signing) = (key.algorithm(), turn.sign(Arc::clone(key), unsigned));
+            Signing::Apart(Box::pin(async move {
+                let signed = signing.await?;
+                desk.shard.count_signatures(algorithm, 1);
+                Ok(signed)
+            }))
+        }
     }
 }
 
-/// A signature that is made, or will be. A type of its own, since a request keeps room for it: an async function would
-/// keep its arguments as well.
+/// A signature that will be made. A type of its own, since a request keeps room for it: an async function would keep
+/// its arguments as well.
 pub enum Signing<'a> {
-    /// It stands where it belongs.
-    Made(Result<(), KeyError>),
+    /// On this thread.
+    Here(Ticket<'a>),
     /// It is made elsewhere. Boxed, since few take this way.
-    Apart(Pin<Box<dyn Future<Output = Result<(), KeyError>> + 'a>>),
+    Apart(Pin<Box<dyn Future<Output = Result<Vec<u8>, KeyError>> + 'a>>),
 }
 
 impl Future for Signing<'_> {
-    /// An error when no signature could be made; the token is none then.
-    type Output = Result<(), KeyError>;
+    /// The buffer with the signature in its place; an error when none could be made, and the token is none then.
+    type Output = Result<Vec<u8>, KeyError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {
-            Self::Made(outcome) => Poll::Ready(*outcome),
+            Self::Here(ticket) => Pin::new(ticket).poll(context),
             Self::Apart(signing) => signing.as_mut().poll(context),
         }
     }
 }
 
+impl Place {
+    /// The token that stands at this place of `buffer`.
+    #[must_use]
+    pub const fn of(self, buffer: Vec<u8>) -> Unsigned {
+        Unsigned { buffer, place: self }
+    }
+}
+
 impl Unsigned {
-    fn message<'a>(&self, buffer: &'a [u8]) -> &'a [u8] {
-        buffer.get(self.signed.clone()).unwrap_or_default()
+    /// What is signed.
+    pub(super) fn message(&self) -> &[u8] {
+        self.buffer.get(self.place.signed.clone()).unwrap_or_default()
     }
 
-    /// The room is as long as every signature of the key, so this writes the whole of it.
-    fn fill(&self, buffer: &mut [u8], signature: &Signature) -> Result<(), KeyError> {
-        let room = buffer.get_mut(self.signature.clone()).ok_or(KeyError::CannotSign)?;
+    /// Writes the signature. The room is as long as every signature of the key, so this fills the whole of it.
+    pub(super) fn fill(&mut self, signature: &[u8]) -> Result<(), KeyError> {
+        let room = self.buffer.get_mut(self.place.signature.clone()).ok_or(KeyError::CannotSign)?;
         let length = room.len();
         let written = URL_SAFE_NO_PAD.encode_slice(signature, room).map_err(|_| KeyError::CannotSign)?;
         if written == length { Ok(()) } else { Err(KeyError::CannotSign) }
+    }
+
+    /// The whole buffer.
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        self.buffer
+    }
+
+    /// No token, but signed like one.
+    #[cfg(test)]
+    pub(super) fn example(key: &SigningKey) -> Self {
+        let mut buffer = b"message.".to_vec();
+        buffer.resize(buffer.len() + signature_chars(key), b'A');
+        Place { signed: 0..7, signature: 8..buffer.len() }.of(buffer)
     }
 }
 
@@ -137,8 +188,10 @@ mod tests {
         let key = set.active(Algorithm::EdDsa, NOW).unwrap();
         let mut out = b"before".to_vec();
         let place = push_unsigned(&claims, &stamp, key, &mut out);
+        let (queue, shard) = (SignQueue::default(), Shard::default());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(sign(&mut out, place, key, None)).unwrap();
+        let desk = Desk { queue: &queue, shard: &shard };
+        let mut out = runtime.block_on(sign(place.of(out), key, None, desk)).unwrap();
         assert!(out.len() <= 6 + max_token_bytes(&claims, key));
         (String::from_utf8(out.split_off(6)).unwrap(), PublicKey::from_jwks(set.document()).unwrap())
     }

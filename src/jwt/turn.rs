@@ -10,7 +10,8 @@ use std::thread;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::keys::{KeyError, Signature, SigningKey};
+use super::sign::Unsigned;
+use crate::keys::{KeyError, SigningKey};
 use crate::oauth::Algorithm;
 
 /// How many turns there are for each that is made at a time: some 20 ms of RSA-2048 on a free core.
@@ -38,8 +39,8 @@ struct Place {
 #[derive(Debug)]
 struct Job {
     key: Arc<SigningKey>,
-    message: Vec<u8>,
-    done: oneshot::Sender<Result<Signature, KeyError>>,
+    unsigned: Unsigned,
+    done: oneshot::Sender<Result<Vec<u8>, KeyError>>,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -90,23 +91,23 @@ impl Line {
 /// Signs until nobody can ask any more.
 fn work(jobs: &Mutex<mpsc::Receiver<Job>>) {
     let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-    while let Ok(Job { key, message, done, _turn }) = next() {
+    while let Ok(Job { key, mut unsigned, done, _turn }) = next() {
         if !done.is_closed() {
+            let signed = key.sign(unsigned.message()).and_then(|signature| unsigned.fill(signature.as_ref()));
             // Whoever waited may have gone meanwhile.
-            drop(done.send(key.sign(&message)));
+            drop(done.send(signed.map(|()| unsigned.into_buffer())));
         }
     }
 }
 
 impl Turn {
-    /// Signs when it is its turn, on a thread where that stalls nobody.
-    pub(super) async fn sign(self, key: &Arc<SigningKey>, message: &[u8]) -> Result<Signature, KeyError> {
-        let (done, signature) = oneshot::channel();
+    /// Signs when it is its turn, on a thread where that stalls nobody; the buffer with the signature in its place.
+    pub(super) async fn sign(self, key: Arc<SigningKey>, unsigned: Unsigned) -> Result<Vec<u8>, KeyError> {
+        let (done, signed) = oneshot::channel();
         let Place { signers, turn } = *self.0;
-        let job = Job { key: Arc::clone(key), message: message.to_vec(), done, _turn: turn };
-        signers.send(job).map_err(|_| KeyError::CannotSign)?;
+        signers.send(Job { key, unsigned, done, _turn: turn }).map_err(|_| KeyError::CannotSign)?;
         drop(signers);
-        signature.await.unwrap_or(Err(KeyError::CannotSign))
+        signed.await.unwrap_or(Err(KeyError::CannotSign))
     }
 }
 
@@ -133,13 +134,15 @@ mod tests {
         let line = Line::new(2);
         let turn = || line.turn(Algorithm::Rs256).unwrap().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let expected = key.sign(b"message").unwrap();
-        let signature = runtime.block_on(turn().sign(&key, b"message")).unwrap();
-        assert_eq!(signature.as_ref(), expected.as_ref());
+        let sign = || turn().sign(Arc::clone(&key), Unsigned::example(&key));
+        let mut expected = Unsigned::example(&key);
+        expected.fill(key.sign(expected.message()).unwrap().as_ref()).unwrap();
+        let expected = expected.into_buffer();
+        assert_eq!(runtime.block_on(sign()).unwrap(), expected);
         for _ in 0..TURNS_EACH / 2 {
             // Begun, and given up: the job is on its way by then.
             let abandoned = async {
-                tokio::select! { biased; _ = turn().sign(&key, b"x") => {}, () = async {} => {} }
+                tokio::select! { biased; _ = sign() => {}, () = async {} => {} }
             };
             runtime.block_on(abandoned);
         }
@@ -149,6 +152,6 @@ mod tests {
             assert!(std::time::Instant::now() < end, "{:?}", line.turns);
             thread::sleep(std::time::Duration::from_millis(1));
         }
-        assert_eq!(runtime.block_on(turn().sign(&key, b"message")).unwrap().as_ref(), expected.as_ref());
+        assert_eq!(runtime.block_on(sign()).unwrap(), expected);
     }
 }

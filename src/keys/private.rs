@@ -128,4 +128,15 @@ impl PrivateKey {
             }
         }
     }
+
+    /// Signs several messages, where every signature has 64 bytes.
+    pub(super) fn sign_batch(&self, messages: &[&[u8]], signatures: &mut [[u8; 64]]) -> Result<(), KeyError> {
+        for (message, room) in messages.iter().zip(signatures) {
+            match self.sign(message)? {
+                Signature::Curve(signature) => *room = signature,
+                Signature::Rsa(_) => return Err(KeyError::CannotSign),
+            }
+        }
+        Ok(())
+    }
 }

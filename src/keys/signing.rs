@@ -125,6 +125,14 @@ impl SigningKey {
         self.private.sign(message)
     }
 
+    /// Signs several messages at once, each into the room of the same position. For keys whose signatures have 64 bytes.
+    ///
+    /// # Errors
+    /// When any of them cannot be signed; then none of the signatures is to be used.
+    pub fn sign_batch(&self, messages: &[&[u8]], signatures: &mut [[u8; 64]]) -> Result<(), KeyError> {
+        self.private.sign_batch(messages, signatures)
+    }
+
     fn public(&self) -> Box<str> {
         URL_SAFE_NO_PAD.encode(self.private.public()).into()
     }

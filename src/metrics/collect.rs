@@ -7,12 +7,12 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::count::{Bounds, Count, Distribution};
-use super::shard::{DURATIONS, Endpoint, STAGES, STATUSES, Shard};
+use super::shard::{BATCHES, DURATIONS, Endpoint, STAGES, STATUSES, Shard};
 use super::stages::Stage;
 use crate::oauth::{Algorithm, ErrorCode};
 
 /// `(name, help, variable labels)` of each family, in the order in which they are collected.
-const FAMILIES: [(&str, &str, &[&str]); 7] = [
+const FAMILIES: [(&str, &str, &[&str]); 9] = [
     ("jeton_token_requests_total", "Token requests by outcome: issued, or the error code.", &["outcome"]),
     ("jeton_token_request_duration_seconds", "Time from a parsed head to the reply of a token request.", &[]),
     (
@@ -24,7 +24,14 @@ const FAMILIES: [(&str, &str, &[&str]); 7] = [
     ("jeton_connections", "Open connections of the public listener.", &[]),
     ("jeton_client_cache_total", "Clients found in memory (hit) or asked of the store (miss).", &["result"]),
     ("jeton_signatures_total", "Signatures made, by algorithm.", &["alg"]),
+    ("jeton_sign_batch_size", "Signatures that a worker made together.", &[]),
+    ("jeton_sign_queue_length", "Requests that wait for a worker to sign.", &[]),
 ];
+
+/// Names and values.
+type Labels<'a> = [(&'a str, &'a str)];
+/// What a count is in the unit of its metric.
+type Unit = fn(u64) -> f64;
 
 /// The collector of all shards.
 pub struct Shards {
@@ -56,36 +63,36 @@ impl Shards {
         names.enumerate().map(count).collect()
     }
 
-    /// A histogram of seconds, of what the shards count in nanoseconds.
-    fn seconds<const N: usize>(
+    /// A histogram of what the shards count, in `unit`s of it.
+    fn histogram<const N: usize>(
         &self,
-        labels: &[(&str, &str)],
+        (labels, unit): (&Labels<'_>, Unit),
         bounds: &Bounds<N>,
         pick: impl Fn(&Shard) -> Option<&Distribution<N>>,
     ) -> Metric {
         let (mut counts, mut sum) = (vec![0; N + 1], 0);
-        for (buckets, nanos) in self.workers.iter().filter_map(pick).map(Distribution::read) {
+        for (buckets, total) in self.workers.iter().filter_map(pick).map(Distribution::read) {
             counts.iter_mut().zip(buckets).for_each(|(count, more)| *count += more);
-            sum += nanos;
+            sum += total;
         }
         let bucket = |below: &mut u64, (bound, count): (&u64, &u64)| {
             *below += count;
             let mut bucket = Bucket::default();
-            bucket.set_upper_bound(seconds(*bound));
+            bucket.set_upper_bound(unit(*bound));
             bucket.set_cumulative_count(*below);
             Some(bucket)
         };
         let mut histogram = Histogram::default();
         histogram.set_bucket(bounds.0.iter().zip(&counts).scan(0, bucket).collect());
         histogram.set_sample_count(counts.iter().sum());
-        histogram.set_sample_sum(seconds(sum));
+        histogram.set_sample_sum(unit(sum));
         let mut metric = Metric::from_label(pairs(labels));
         metric.set_histogram(histogram);
         metric
     }
 
     fn stage(&self, stage: Stage) -> Metric {
-        self.seconds(&[("stage", stage.as_str())], &STAGES, |shard| shard.stages.get(stage as usize))
+        self.histogram((&[("stage", stage.as_str())], seconds), &STAGES, |shard| shard.stages.get(stage as usize))
     }
 
     /// Only what was counted, since most pairs of endpoint and status never occur.
@@ -108,10 +115,7 @@ impl Shards {
     }
 
     fn open_connections(&self) -> Metric {
-        let mut gauge = Gauge::default();
-        let open = self.connections.load(Ordering::Relaxed).try_into().unwrap_or(u32::MAX);
-        gauge.set_value(f64::from(open));
-        Metric::from_gauge(gauge)
+        gauge(f64::from(self.connections.load(Ordering::Relaxed).try_into().unwrap_or(u32::MAX)))
     }
 }
 
@@ -123,7 +127,7 @@ impl Collector for Shards {
     fn collect(&self) -> Vec<MetricFamily> {
         let kinds = [
             (MetricType::COUNTER, self.token_requests()),
-            (MetricType::HISTOGRAM, vec![self.seconds(&[], &DURATIONS, |shard| Some(&shard.durations))]),
+            (MetricType::HISTOGRAM, vec![self.histogram((&[], seconds), &DURATIONS, |shard| Some(&shard.durations))]),
             (MetricType::HISTOGRAM, Stage::ALL.map(|stage| self.stage(stage)).into()),
             (MetricType::COUNTER, self.http_requests()),
             (MetricType::GAUGE, vec![self.open_connections()]),
@@ -135,6 +139,8 @@ impl Collector for Shards {
                 ],
             ),
             (MetricType::COUNTER, Algorithm::ALL.map(|algorithm| self.signatures(algorithm)).into()),
+            (MetricType::HISTOGRAM, vec![self.histogram((&[], float), &BATCHES, |shard| Some(&shard.batches))]),
+            (MetricType::GAUGE, vec![gauge(float(self.sum(|shard| Some(&shard.sign_queue))))]),
         ];
         let families = FAMILIES.into_iter().zip(kinds).map(|((name, help, _), (kind, metrics))| {
             let mut family = MetricFamily::default();
@@ -148,7 +154,7 @@ impl Collector for Shards {
     }
 }
 
-fn pairs(labels: &[(&str, &str)]) -> Vec<LabelPair> {
+fn pairs(labels: &Labels<'_>) -> Vec<LabelPair> {
     let pair = |(name, value): &(&str, &str)| {
         let mut pair = LabelPair::default();
         pair.set_name((*name).to_owned());
@@ -158,7 +164,13 @@ fn pairs(labels: &[(&str, &str)]) -> Vec<LabelPair> {
     labels.iter().map(pair).collect()
 }
 
-fn counter(labels: &[(&str, &str)], value: u64) -> Metric {
+fn gauge(value: f64) -> Metric {
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    Metric::from_gauge(gauge)
+}
+
+fn counter(labels: &Labels<'_>, value: u64) -> Metric {
     let mut counter = Counter::default();
     counter.set_value(float(value));
     let mut metric = Metric::from_label(pairs(labels));

@@ -13,7 +13,12 @@ pub struct Count(AtomicU64);
 impl Count {
     /// Goes up; only ever by its one writer.
     pub fn add(&self, amount: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+        self.set(self.0.load(Ordering::Relaxed).wrapping_add(amount));
+    }
+
+    /// Becomes another number; only ever by its one writer.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
     }
 
     /// The number as of a moment ago.

@@ -198,7 +198,9 @@ mod tests {
             shard.count_token_request(Some(ErrorCode::InvalidClient), Duration::from_millis(2));
             shard.count_http(Endpoint::Token, 200);
             shard.count_client(CacheResult::Hit);
-            shard.count_signature(Algorithm::EdDsa);
+            shard.count_signatures(Algorithm::EdDsa, 5);
+            shard.count_batch(5);
+            shard.note_sign_queue(3);
             let laps = shard.laps(Instant::now());
             laps.end(Stage::Parse);
             shard.count_stages(&laps);
@@ -210,7 +212,12 @@ mod tests {
             "jeton_token_requests_total{outcome=\"invalid_scope\"} 0",
             "jeton_http_requests_total{endpoint=\"token\",status=\"200\"} 2",
             "jeton_client_cache_total{result=\"hit\"} 2",
-            "jeton_signatures_total{alg=\"EdDSA\"} 2",
+            "jeton_signatures_total{alg=\"EdDSA\"} 10",
+            "jeton_sign_batch_size_bucket{le=\"4\"} 0",
+            "jeton_sign_batch_size_bucket{le=\"8\"} 2",
+            "jeton_sign_batch_size_sum 10",
+            "jeton_sign_batch_size_count 2",
+            "jeton_sign_queue_length 6",
             "jeton_signatures_total{alg=\"PS256\"} 0",
             "jeton_token_request_duration_seconds_count 4",
             "jeton_stage_duration_seconds_count{stage=\"parse\"} 2",

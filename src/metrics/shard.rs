@@ -88,6 +88,8 @@ pub const STAGES: Bounds<15> = Bounds([
     25_000_000,
     250_000_000,
 ]);
+/// Upper bounds of the histogram of signatures that are made together.
+pub const BATCHES: Bounds<7> = Bounds([1, 2, 4, 8, 16, 32, 64]);
 /// Refusals by code, and before them the issued tokens.
 pub const OUTCOMES: usize = ErrorCode::ALL.len() + 1;
 
@@ -103,6 +105,8 @@ pub struct Shard {
     pub(super) hits: Count,
     pub(super) misses: Count,
     pub(super) signatures: [Count; Algorithm::ALL.len()],
+    pub(super) batches: Distribution<7>,
+    pub(super) sign_queue: Count,
 }
 
 impl Shard {
@@ -137,11 +141,21 @@ impl Shard {
         }
     }
 
-    /// Counts a signature.
-    pub fn count_signature(&self, algorithm: Algorithm) {
+    /// Counts signatures.
+    pub fn count_signatures(&self, algorithm: Algorithm, made: usize) {
         if let Some(count) = self.signatures.get(algorithm.index()) {
-            count.add(1);
+            count.add(made as u64);
         }
+    }
+
+    /// Counts signatures that were made together.
+    pub fn count_batch(&self, size: usize) {
+        self.batches.observe(&BATCHES, size as u64);
+    }
+
+    /// Notes how many requests wait for their signatures.
+    pub fn note_sign_queue(&self, length: usize) {
+        self.sign_queue.set(length as u64);
     }
 
     /// Counts an answer of the client cache.

@@ -47,6 +47,12 @@ impl TokenResponse {
         self.body.push(b'}');
     }
 
+    /// A response whose body was lent for its token to be signed, and came back.
+    #[must_use]
+    pub const fn signed(body: Vec<u8>) -> Self {
+        Self { body }
+    }
+
     /// The finished bytes.
     #[must_use]
     pub fn into_body(self) -> Vec<u8> {

@@ -30,6 +30,7 @@ mod mutation;
 mod process_faults;
 mod redis_faults;
 mod server_faults;
+mod sign_queue;
 mod store_contract;
 mod store_faults;
 mod token_rules;

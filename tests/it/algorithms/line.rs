@@ -12,6 +12,7 @@ use jeton::app::{App, Opened};
 use jeton::authenticator::{Denial, Occasion};
 use jeton::clock::{Clock, UnixTime};
 use jeton::config::{Config, RawConfig};
+use jeton::jwt::SignQueue;
 use jeton::keys::MasterKey;
 use jeton::metrics::Laps;
 use jeton::oauth::{Algorithm, ErrorCode, IssuerUrl, Scope, TokenRequest};
@@ -49,7 +50,8 @@ async fn t228_beyond_the_end_of_the_line_the_answer_is_503_and_whoever_stands_in
     let set = serde_json::from_slice(app.keys.load().document()).unwrap();
     let request = TokenRequest::parse(form.as_bytes(), None).unwrap();
     let trail = app.audit.trail(0, IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let occasion = Occasion { now: NOW, throttled: None, shard: app.metrics.shard(0), laps: &Laps::default(), trail };
+    let (shard, queue, laps) = (app.metrics.shard(0), &SignQueue::default(), &Laps::default());
+    let occasion = Occasion { now: NOW, throttled: None, shard, queue, laps, trail };
     let issue = || Box::pin(app.tokens.issue(&request, |bytes| bytes.fill(1), &occasion));
     // The first asks the store for the client, the others find it in memory.
     issue().await.unwrap();
