@@ -262,7 +262,8 @@ fn open_or_make(config: &Config, mode: OpenMode) -> Result<Arc<dyn Store>, CliEr
 
 /// The store's master key: made with a new store, required with one that has keys.
 async fn load_master_key(config: &Config, store: &dyn Store) -> Result<MasterKey, CliError> {
+    master_key::check_given(config)?;
     let Some(path) = master_key::path(config) else { return Ok(MasterKey::from_random(rand::random())) };
-    let is_new = store.find_keys().await?.is_none();
-    Ok(if is_new { master_key::read_or_make(&path, rand::random())? } else { master_key::read(&path)? })
+    let is_made = master_key::may_be_made(config) && store.find_keys().await?.is_none();
+    Ok(if is_made { master_key::read_or_make(&path, rand::random())? } else { master_key::read(&path)? })
 }

@@ -1,7 +1,8 @@
 //! Where the master key comes from, and the first unlocking of a store with it.
 //!
 //! With SQLite and no file named, the key lies beside the database and is made with it; it is never made for a
-//! store that already has keys. A file that others can read is refused.
+//! store that already has keys. With Redis it must be given, since every server needs the same one. A file that others
+//! can read is refused.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -16,10 +17,8 @@ use crate::store::StoreUrl;
 
 const MAX_FILE_BYTES: u64 = 4096;
 
-/// Where the master key of this configuration lies; `None` for a store in memory, whose key dies with it.
-///
-/// # Errors
-/// When the store needs a file and none is named.
+/// Where the master key of this configuration lies; `None` for a store in memory, whose key dies with it, and when it
+/// must be named but is not ([`check_given`]).
 #[must_use]
 pub fn path(config: &Config) -> Option<PathBuf> {
     match (&config.master_key_file, &config.store.url) {
@@ -29,8 +28,28 @@ pub fn path(config: &Config) -> Option<PathBuf> {
             name.push(".master-key");
             Some(PathBuf::from(name))
         }
-        (None, StoreUrl::Memory) => None,
+        (None, StoreUrl::Redis(_) | StoreUrl::Memory) => None,
     }
+}
+
+/// The sentence for a store that several servers share while none of them was told where the master key is.
+///
+/// # Errors
+/// When that is so.
+pub fn check_given(config: &Config) -> Result<(), ConfigError> {
+    if config.master_key_file.is_some() || may_be_made(config) {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        "master_key_file is not set: with a store in Redis it must be, since every server needs the same key (make one \
+         by 'head -c 32 /dev/urandom | basenc --base64url | tr -d = > FILE; chmod 600 FILE')",
+    ))
+}
+
+/// Whether a key that is missing may be made: not for a store that other machines use as well.
+#[must_use]
+pub const fn may_be_made(config: &Config) -> bool {
+    !matches!(config.store.url, StoreUrl::Redis(_))
 }
 
 /// The sentence for a database that is gone while the master key that was made with it is still there: it was lost,

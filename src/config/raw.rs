@@ -305,9 +305,12 @@ mod tests {
             assert_eq!(redacted(text), shown);
         }
         let mut raw = RawConfig::default();
-        raw.set_flag("store.url", Some("redis://user:sesame@host".to_owned()), "--store").unwrap();
+        raw.set_flag("store.url", Some("redis://user:sesame@host/no-number".to_owned()), "--store").unwrap();
         let error = Config::from_raw(&raw).unwrap_err();
         assert!(!format!("{error} {error:?} {raw:?}").contains("sesame"), "{error}");
+        raw.set_flag("store.url", Some("redis://user:sesame@host".to_owned()), "--store").unwrap();
+        let config = Config::from_raw(&raw).unwrap();
+        assert!(!format!("{config:?} {}", config.store.url).contains("sesame"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What survives a restart: clients, signing keys, the feed of their changes, and revocations.
 //!
-//! [`Store`] is the contract, `memory` and `sqlite` keep it, `cache`, `revoked`, `tokens` and `uses` stand between
+//! [`Store`] is the contract, `memory`, `sqlite` and `redis` keep it, `cache`, `revoked`, `tokens` and `uses` stand between
 //! requests and any of them. Leaves the meaning of what is stored to `oauth` and `keys`.
 //!
 //! # The contract
@@ -21,6 +21,7 @@
 pub mod cache;
 pub mod memory;
 pub mod observed;
+mod redis;
 pub mod revoked;
 pub mod sqlite;
 pub mod tokens;
@@ -34,7 +35,8 @@ use std::pin::Pin;
 
 use serde::Serialize;
 
-pub use url::{OpenMode, StoreUrl};
+pub use redis::{RedisOptions, RedisUrl};
+pub use url::{OpenMode, StoreOptions, StoreUrl};
 
 use crate::clock::{UnixDay, UnixTime};
 use crate::jwt::TokenId;
@@ -176,7 +178,7 @@ pub struct StoreReport {
 
 /// A place that keeps clients and keys. See the module for the contract.
 pub trait Store: Send + Sync + fmt::Debug + 'static {
-    /// The backend's name: the metric label, `memory` or `sqlite`.
+    /// The backend's name: the metric label, `memory`, `sqlite` or `redis`.
     fn backend(&self) -> &'static str;
 
     /// The client of this id, as last acknowledged.
@@ -257,9 +259,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 pub enum StoreError {
     /// Another write came first.
     Conflict,
-    /// Locked by another process for longer than the deadline.
+    /// Locked by another process, or busy with itself, for longer than the deadline.
     Busy,
-    /// No room left on the disk.
+    /// No room left, on the disk or in memory.
     Full,
     /// Too many operations wait already.
     Overloaded,
@@ -267,6 +269,12 @@ pub enum StoreError {
     Deadline,
     /// The disk or the operating system failed.
     Io(String),
+    /// No server answers, or none that may be written to.
+    Unreachable(String),
+    /// The server does not let us in, or not do this.
+    Denied(String),
+    /// Done, but fewer servers have it than an acknowledgement promises.
+    Unconfirmed(String),
     /// The data is damaged.
     Corrupt(String),
     /// The file is not a store of this version, or it changed under us.
@@ -275,8 +283,19 @@ pub enum StoreError {
 
 impl StoreError {
     /// Every label of [`StoreError::kind`].
-    pub const KINDS: [&'static str; 8] =
-        ["conflict", "busy", "full", "overloaded", "deadline", "io", "corrupt", "unusable"];
+    pub const KINDS: [&'static str; 11] = [
+        "conflict",
+        "busy",
+        "full",
+        "overloaded",
+        "deadline",
+        "io",
+        "unreachable",
+        "denied",
+        "unconfirmed",
+        "corrupt",
+        "unusable",
+    ];
 
     /// The metric label and log field.
     #[must_use]
@@ -288,6 +307,9 @@ impl StoreError {
             Self::Overloaded => "overloaded",
             Self::Deadline => "deadline",
             Self::Io(_) => "io",
+            Self::Unreachable(_) => "unreachable",
+            Self::Denied(_) => "denied",
+            Self::Unconfirmed(_) => "unconfirmed",
             Self::Corrupt(_) => "corrupt",
             Self::Unusable(_) => "unusable",
         }
@@ -298,11 +320,14 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conflict => f.write_str("it was changed by someone else in the meantime: look again and repeat"),
-            Self::Busy => f.write_str("the store is locked by another process"),
-            Self::Full => f.write_str("the store's disk is full"),
+            Self::Busy => f.write_str("the store is locked by another process, or busy"),
+            Self::Full => f.write_str("the store is full"),
             Self::Overloaded => f.write_str("too many operations wait for the store"),
             Self::Deadline => f.write_str("the store did not answer in time"),
-            Self::Io(cause) => write!(f, "the store's disk failed: {cause}"),
+            Self::Io(cause) => write!(f, "the store failed: {cause}"),
+            Self::Unreachable(cause) => write!(f, "the store cannot be reached: {cause}"),
+            Self::Denied(cause) => write!(f, "the store lets us not in, or not do this: {cause}"),
+            Self::Unconfirmed(cause) => write!(f, "the write was done, but is not safe yet: {cause}"),
             Self::Corrupt(cause) => write!(f, "the store is damaged: {cause}; restore it from a backup"),
             Self::Unusable(cause) => f.write_str(cause),
         }

@@ -1,10 +1,11 @@
-//! Which store: `sqlite:PATH` or `memory:`.
+//! Which store: `sqlite:PATH`, Redis by one of its URLs, or `memory:`.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::memory::MemoryStore;
+use super::redis::{FORMS, RedisOptions, RedisStore, RedisUrl};
 use super::sqlite::SqliteStore;
 use super::{Store, StoreError};
 
@@ -13,8 +14,17 @@ use super::{Store, StoreError};
 pub enum StoreUrl {
     /// A file of its own, made when it is missing.
     Sqlite(PathBuf),
+    /// Redis, for several servers.
+    Redis(RedisUrl),
     /// Nothing that survives; for tests and benches.
     Memory,
+}
+
+/// What can be set about how a store is used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Of Redis.
+    pub redis: RedisOptions,
 }
 
 /// Whether a store that is missing is made.
@@ -34,18 +44,28 @@ impl StoreUrl {
             Some(("sqlite", path)) if !path.is_empty() && !path.contains('\0') => Ok(Self::Sqlite(PathBuf::from(path))),
             Some(("memory", "")) => Ok(Self::Memory),
             Some((scheme, _)) if scheme.starts_with("redis") => {
-                Err("sqlite:PATH; this version does not store in Redis")
+                RedisUrl::parse(text).map(Self::Redis).map_err(|_| FORMS)
             }
-            _ => Err("sqlite:PATH, such as sqlite:jeton.db"),
+            _ => Err("sqlite:PATH, such as sqlite:jeton.db, or redis://HOST"),
         }
+    }
+
+    /// Opens the store, with nothing set about it.
+    ///
+    /// # Errors
+    /// As [`StoreUrl::open_with`].
+    pub fn open(&self, mode: OpenMode) -> Result<Arc<dyn Store>, StoreError> {
+        self.open_with(mode, &StoreOptions::default())
     }
 
     /// Opens the store.
     ///
     /// # Errors
-    /// When it is missing, damaged, in use by another program or of another version.
-    pub fn open(&self, mode: OpenMode) -> Result<Arc<dyn Store>, StoreError> {
+    /// When it is missing, damaged, in use by another program or of another version; of one that is not on this
+    /// machine, the first request tells.
+    pub fn open_with(&self, mode: OpenMode, options: &StoreOptions) -> Result<Arc<dyn Store>, StoreError> {
         match self {
+            Self::Redis(url) => Ok(Arc::new(RedisStore::open(url, mode, &options.redis)?)),
             Self::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, mode)?)),
             Self::Memory => Ok(Arc::new(MemoryStore::default())),
         }
@@ -56,6 +76,7 @@ impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Redis(url) => url.fmt(f),
             Self::Memory => f.write_str("memory:"),
         }
     }

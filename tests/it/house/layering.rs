@@ -30,6 +30,8 @@ const WITHIN: &[(&str, &str, &str)] = &[
 /// Where an outside crate may be named, as folders or files of `src/`; the reason stands where there are several.
 const CRATES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store/sqlite"]),
+    // The pool, its Redis, and the TLS that they speak.
+    ("deadpool", &["store/redis"]),
     ("deadpool_redis", &["store/redis"]),
     ("redis", &["store/redis"]),
     ("futures_util", &["store/transfer"]),
@@ -40,7 +42,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
     ("socket2", &["http"]),
-    ("rustls", &["http"]),
+    ("rustls", &["http", "store/redis"]),
     ("tokio_rustls", &["http"]),
     ("prometheus", &["metrics"]),
     ("toml", &["config"]),
@@ -57,13 +59,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sha2", &["oauth/checked", "oauth/secret", "keys", "store/transfer/tally"]),
     ("subtle", &["oauth/secret"]),
     // Whatever holds a secret wipes it.
-    ("zeroize", &["oauth", "keys", "jwt", "config", "admin", "cli"]),
+    ("zeroize", &["oauth", "keys", "jwt", "config", "admin", "cli", "store/redis"]),
     ("base64", &["oauth", "keys", "jwt", "introspection", "cli"]),
     // What is stored, sent and printed.
     ("serde", &["clock", "oauth", "audit", "keys", "jwt", "store", "introspection", "revocation", "http", "cli"]),
     ("serde_json", &["audit", "keys/import", "jwt", "store", "introspection", "http", "cli"]),
-    // Randomness comes in at the edge, like time; `admin` makes ids, secrets and keys.
-    ("rand", &["admin", "http", "cli"]),
+    // Randomness comes in at the edge, like time; `admin` makes ids, secrets and keys. In `store/redis` it names writes
+    // and spreads the tries of many servers to connect; nobody outside sees any of it.
+    ("rand", &["admin", "http", "cli", "store/redis"]),
     // Swapped while requests read it: the signing keys.
     ("arc_swap", &["jwt", "issuer", "app"]),
     ("tracing", &["audit", "store", "issuer", "introspection", "revocation", "app", "http", "cli"]),

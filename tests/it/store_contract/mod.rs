@@ -8,8 +8,9 @@ mod secret_uses;
 mod tokens;
 mod writes;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use jeton::clock::{UnixDay, UnixTime};
@@ -25,6 +26,9 @@ use jeton::store::{
 };
 use tempfile::TempDir;
 
+use crate::support::cluster::Cluster;
+use crate::support::redis::Redis;
+
 use copies::*;
 use feed::*;
 use reads::*;
@@ -38,12 +42,14 @@ struct Fixture {
     folder: TempDir,
     store: Arc<dyn Store>,
     url: StoreUrl,
+    /// What others may not use meanwhile.
+    _held: Option<Box<dyn Any>>,
 }
 
 impl Fixture {
     fn memory() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, store: Arc::new(MemoryStore::default()), url: StoreUrl::Memory }
+        Self { folder, store: Arc::new(MemoryStore::default()), url: StoreUrl::Memory, _held: None }
     }
 
     fn observed() -> Self {
@@ -57,7 +63,30 @@ impl Fixture {
     fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::Sqlite(folder.path().join("a.db"));
-        Self { store: url.open(OpenMode::CreateIfMissing).unwrap(), folder, url }
+        Self { store: url.open(OpenMode::CreateIfMissing).unwrap(), folder, url, _held: None }
+    }
+
+    /// A store of its own in a server that all share.
+    fn redis() -> Self {
+        static SHARED: LazyLock<Redis> = LazyLock::new(Redis::start);
+        static STORES: AtomicU32 = AtomicU32::new(0);
+        let number = STORES.fetch_add(1, Ordering::Relaxed);
+        Self::remote(&format!("{}?prefix=contract-{number}", SHARED.url()), None)
+    }
+
+    /// Alone on a cluster, which many share one after the other.
+    fn redis_cluster() -> Self {
+        let cluster = Cluster::shared();
+        Self::remote(&cluster.url(), Some(Box::new(cluster)))
+    }
+
+    fn remote(url: &str, held: Option<Box<dyn Any>>) -> Self {
+        let url = StoreUrl::parse(url).unwrap();
+        let store = url.open(OpenMode::CreateIfMissing).unwrap();
+        // It is made by its first request, not by opening it.
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert!(runtime.block_on(store.find_keys()).unwrap().is_none());
+        Self { folder: tempfile::tempdir().unwrap(), store, url, _held: held }
     }
 
     /// Another handle, as another process has it; a store in memory has only itself.
@@ -78,6 +107,8 @@ macro_rules! contract {
         contract! { @ memory $($clause)* }
         contract! { @ observed $($clause)* }
         contract! { @ sqlite $($clause)* }
+        contract! { @ redis $($clause)* }
+        contract! { @ redis_cluster $($clause)* }
     };
     (@ $backend:ident $($clause:ident)*) => {
         mod $backend {

@@ -161,7 +161,7 @@ fn s04_a_command_on_a_broken_disk_fails_without_an_acknowledgement() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.stdout.is_empty() && said.contains("disk failed") && said.lines().count() == 1, "{said}");
+    assert!(output.stdout.is_empty() && said.contains("store failed") && said.lines().count() == 1, "{said}");
     assert!(home.run(&["store", "check"]).status.success());
 }
 

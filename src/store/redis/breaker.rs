@@ -1,0 +1,116 @@
+//! Whether Redis is asked at all: one connection for all, and a breaker in front of it.
+//!
+//! While it is up, requests share it. Once it breaks, or several requests in a row had no answer in time, it is given
+//! up: who comes then waits for the first try at another one, within its own deadline. When that fails, everybody is
+//! refused at once, until a try succeeds. Leaves the trying to `connection`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::link::Link;
+use crate::store::StoreError;
+
+/// How many requests in a row may be late before the connection counts as dead.
+const LATE_IN_A_ROW: u32 = 3;
+
+/// A connection that was looked at: it leads to the store that we know.
+#[derive(Clone)]
+pub struct Live {
+    pub link: Link,
+    /// Which store this is.
+    pub epoch: Arc<str>,
+    number: u64,
+}
+
+#[derive(Clone)]
+enum State {
+    /// Never connected so far, and no try has failed.
+    Starting,
+    Up(Live),
+    /// It broke a moment ago; the first try is under way.
+    Reconnecting,
+    /// The last try failed.
+    Down(StoreError),
+}
+
+/// The state that requests and the supervisor share.
+pub struct Breaker {
+    state: watch::Sender<State>,
+    late: AtomicU32,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { state: watch::Sender::new(State::Starting), late: AtomicU32::new(0) }
+    }
+}
+
+impl Breaker {
+    /// Waits until the first try has ended: a command that was just started has nothing else to do.
+    pub async fn has_started(&self) {
+        // The sender is `self`, so the channel is open.
+        drop(self.state.subscribe().wait_for(|state| !matches!(state, State::Starting)).await);
+    }
+
+    /// The connection.
+    ///
+    /// # Errors
+    /// Why there is none: at once while Redis is down, and when `deadline` passes during the first try.
+    pub async fn acquire(&self, deadline: Instant) -> Result<Live, StoreError> {
+        let mut state = self.state.subscribe();
+        let settled = state.wait_for(|state| matches!(state, State::Up(_) | State::Down(_)));
+        match tokio::time::timeout_at(deadline, settled).await {
+            Ok(Ok(state)) => match &*state {
+                State::Up(live) => Ok(live.clone()),
+                State::Down(error) => Err(error.clone()),
+                State::Starting | State::Reconnecting => Err(StoreError::Deadline),
+            },
+            _ => Err(StoreError::Deadline),
+        }
+    }
+
+    /// The server answered, whatever it said.
+    pub fn answered(&self) {
+        if self.late.load(Ordering::Relaxed) != 0 {
+            self.late.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// A request over this connection had no answer in time.
+    pub fn was_late(&self, live: &Live) {
+        if self.late.fetch_add(1, Ordering::Relaxed) + 1 >= LATE_IN_A_ROW {
+            self.broke(live);
+        }
+    }
+
+    /// This connection is of no use any more; nothing happens if another one has taken its place.
+    pub fn broke(&self, live: &Live) {
+        self.state.send_if_modified(|state| {
+            let is_this = matches!(state, State::Up(current) if current.number == live.number);
+            if is_this {
+                *state = State::Reconnecting;
+            }
+            is_this
+        });
+    }
+
+    /// A try succeeded.
+    pub fn set_up(&self, link: Link, epoch: Arc<str>) {
+        self.late.store(0, Ordering::Relaxed);
+        let number = rand::random();
+        self.state.send_replace(State::Up(Live { link, epoch, number }));
+    }
+
+    /// A try failed.
+    pub fn set_down(&self, error: StoreError) {
+        self.state.send_replace(State::Down(error));
+    }
+
+    /// Waits until there is no connection.
+    pub async fn until_broken(&self) {
+        drop(self.state.subscribe().wait_for(|state| !matches!(state, State::Up(_))).await);
+    }
+}

@@ -1,0 +1,144 @@
+//! What is looked at in a server: which store it has, and whether it can be trusted with one; and the look over all
+//! of it.
+
+use deadpool_redis::redis::{AsyncCommands as _, Value, cmd, pipe};
+
+use super::connection::Connections;
+use super::error::{Failure, Next};
+use super::keys::Keys;
+use super::link::Link;
+use super::records::{VERSION, parse_client, parse_keys};
+use super::scripts::BEGIN;
+use super::session::Session;
+use super::tokens;
+use crate::store::{OpenMode, StoreError, StoreReport};
+
+/// How many clients are looked at in one step.
+const PAGE: usize = 500;
+/// How many problems are told.
+const PROBLEMS: usize = 20;
+
+/// The epoch of the store that is there. With a mode, for the first time: a store that is missing is made, or missed.
+pub async fn identify(link: &mut Link, keys: &Keys, mode: Option<OpenMode>) -> Result<String, Failure> {
+    if let Link::Server(_) = link {
+        require_master(link).await?;
+    }
+    let held: Option<String> = match mode {
+        Some(OpenMode::CreateIfMissing) => {
+            let names = [keys.epoch(), keys.feed(), keys.uses_since(), keys.clients(), keys.keys(), keys.revoked()];
+            let fresh = format!("{VERSION} {:032x}", rand::random::<u128>());
+            Some(BEGIN.run(link, &names, &[fresh]).await?)
+        }
+        _ => link.get(keys.epoch()).await?,
+    };
+    let Some(held) = held else {
+        let sentence = "there is no store of jeton in this Redis: 'jeton serve' and 'jeton client add' make one";
+        return Err(if mode.is_none() { Failure::gone() } else { StoreError::Unusable(sentence.to_owned()).into() });
+    };
+    let version = held.split(' ').next().and_then(|version| version.parse::<u32>().ok());
+    match version {
+        Some(VERSION) => Ok(held),
+        Some(newer) if newer > VERSION => Err(StoreError::Unusable(format!(
+            "the store in Redis has layout {newer}, this build knows up to {VERSION}: use a newer jeton"
+        ))
+        .into()),
+        _ => Err(StoreError::Corrupt("the epoch of the store cannot be read".to_owned()).into()),
+    }
+}
+
+/// A replica may be behind, and takes no writes.
+async fn require_master(link: &mut Link) -> Result<(), Failure> {
+    let role: Vec<Value> = cmd("ROLE").query_async(link).await?;
+    let is_master = matches!(role.first(), Some(Value::BulkString(role)) if role == b"master");
+    let error = || StoreError::Unreachable("this server is a replica, not the master".to_owned());
+    if is_master { Ok(()) } else { Err(Failure { error: error(), next: Next::Reconnect }) }
+}
+
+/// Looks everything over, page by page, so that nobody else waits.
+pub async fn report(redis: &Connections) -> Result<StoreReport, StoreError> {
+    let mut report = redis.survey(|mut session| async move { counts(&mut session).await }).await?;
+    let mut after = String::new();
+    loop {
+        let start = after.clone();
+        let (last, problems) = redis
+            .survey(move |mut session| {
+                let start = start.clone();
+                async move { page(&mut session, &start).await }
+            })
+            .await?;
+        report.problems.extend(problems);
+        report.problems.truncate(PROBLEMS);
+        let Some(last) = last else { return Ok(report) };
+        after = last;
+    }
+}
+
+async fn counts(session: &mut Session) -> Result<StoreReport, Failure> {
+    let mut pipeline = pipe();
+    pipeline.zcard(session.keys.clients()).zcard(session.keys.revoked()).get(session.keys.keys());
+    let (clients, revocations, keys): (u64, u64, Option<Vec<u8>>) = session.read(pipeline).await?;
+    let mut problems = Vec::new();
+    let keys = keys.map(|keys| parse_keys(&keys)).transpose().unwrap_or_else(|error| {
+        problems.push(error.to_string());
+        None
+    });
+    Ok(StoreReport {
+        backend: "redis",
+        version: version(session).await?,
+        schema: VERSION,
+        clients,
+        keys: keys.map_or(0, |keys| keys.keys.len() as u64),
+        revocations,
+        tokens: tokens::count(session).await?,
+        problems,
+    })
+}
+
+/// The id after which the next page begins, if there is one, and what is wrong in this one.
+async fn page(session: &mut Session, after: &str) -> Result<(Option<String>, Vec<String>), Failure> {
+    let mut range = cmd("ZRANGEBYLEX");
+    range.arg(session.keys.clients()).arg(format!("({after}")).arg("+").arg("LIMIT").arg(0).arg(PAGE);
+    let ids: Vec<String> = range.query_async(&mut session.link).await?;
+    let mut problems = Vec::new();
+    for id in &ids {
+        // One at a time: a key of another type must not hide what is wrong with the others.
+        match session.get(session.keys.client(id)).await {
+            Ok(value) => {
+                let broken = value.and_then(|value| parse_client(id, &value).err());
+                problems.extend(broken.map(|error| error.to_string()));
+            }
+            Err(Failure { error: error @ StoreError::Corrupt(_), .. }) => {
+                problems.push(format!("client {id}: {error}"));
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    let is_full = ids.len() == PAGE;
+    Ok((ids.into_iter().next_back().filter(|_| is_full), problems))
+}
+
+async fn version(session: &mut Session) -> Result<String, Failure> {
+    let info: Value = cmd("INFO").arg("server").query_async(&mut session.link).await?;
+    let texts = texts(&info);
+    let field = |name: &str| texts.iter().find_map(|text| field(text, name));
+    Ok(match field("valkey_version") {
+        Some(version) => format!("Valkey {version}"),
+        None => format!("Redis {}", field("redis_version").unwrap_or("of an unknown version")),
+    })
+}
+
+/// The answers of all servers that were asked.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::BulkString(text) => vec![String::from_utf8_lossy(text).into_owned()],
+        Value::VerbatimString { text, .. } => vec![text.clone()],
+        Value::Map(entries) => entries.iter().flat_map(|(_, value)| texts(value)).collect(),
+        Value::Array(values) => values.iter().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A field of an answer to `INFO`.
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}

@@ -1,0 +1,239 @@
+//! The thread on which everything about Redis happens, the connection that all requests share, and the pool beside it.
+//!
+//! A request is a task of this thread, so none depends on the worker that asked, and one whose asker left is ended
+//! properly. Lookups and writes go over one shared connection, one behind the other, with no round trip for a
+//! check-out; what takes long (lists, looks over the whole store) or must have a connection to itself (waiting for
+//! replicas) goes over a pool of deadpool's.
+//!
+//! Invariants: no request takes longer than its deadline; whatever is repeated within it changes nothing when it was
+//! done already; a connection is used only after [`Connections`] has seen that it leads to the store that it knows.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use deadpool::managed::{Pool, PoolError, TimeoutType};
+use deadpool_redis::redis::RedisError;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::breaker::{Breaker, Live};
+use super::check;
+use super::error::{Failure, Next, gone};
+use super::keys::Keys;
+use super::link::{CONNECT_TIMEOUT, Link, Maker};
+use super::session::Session;
+use crate::store::{OpenMode, Pending, StoreError};
+
+/// How many requests may be under way.
+const PLACES: usize = 4096;
+/// How many connections the pool has.
+const POOLED: usize = 4;
+/// The longest wait for a request over the pool.
+const SURVEY_DEADLINE: Duration = Duration::from_secs(30);
+/// How often a request is sent again over another connection.
+const RECONNECTS: u32 = 3;
+/// The pause before a busy server is asked again.
+const PAUSE: Duration = Duration::from_millis(15);
+/// The first and the longest pause between two tries to connect.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// How long a connection must have lasted for the next try to come at once.
+const LASTING: Duration = Duration::from_secs(1);
+
+/// What is shared by requests and the supervisor.
+pub struct Inner {
+    pub maker: Maker,
+    pub keys: Arc<Keys>,
+    mode: OpenMode,
+    deadline: Duration,
+    breaker: Breaker,
+    pool: Pool<Maker>,
+    /// Which store this is, once it was seen.
+    epoch: OnceLock<Arc<str>>,
+}
+
+/// The way to Redis.
+pub struct Connections {
+    inner: Arc<Inner>,
+    runtime: Handle,
+    places: Arc<Semaphore>,
+    /// Ends the thread when it is dropped.
+    _stop: oneshot::Sender<()>,
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").field("url", &self.inner.maker.url).finish_non_exhaustive()
+    }
+}
+
+impl Connections {
+    /// Starts the thread, which begins to connect. Nothing is waited for.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(maker: Maker, mode: OpenMode, deadline: Duration) -> Result<Self, StoreError> {
+        let failed = |error: std::io::Error| StoreError::Io(error.to_string());
+        maker.prepare();
+        let keys = Arc::new(Keys::new(&maker.url.prefix));
+        let surveyor = Maker { response_timeout: SURVEY_DEADLINE, ..maker.clone() };
+        let pool = Pool::builder(surveyor).max_size(POOLED).runtime(deadpool::Runtime::Tokio1);
+        let pool = pool
+            .wait_timeout(Some(SURVEY_DEADLINE))
+            .create_timeout(Some(CONNECT_TIMEOUT))
+            .recycle_timeout(Some(deadline))
+            .build()
+            .map_err(|error| StoreError::Io(error.to_string()))?;
+        let (breaker, epoch) = (Breaker::default(), OnceLock::new());
+        let inner = Arc::new(Inner { maker, keys, mode, deadline, breaker, pool, epoch });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let handle = runtime.handle().clone();
+        handle.spawn(Arc::clone(&inner).supervise());
+        let (stop, stopped) = oneshot::channel();
+        let run = move || {
+            // An error says that the other end is gone, which is the sign.
+            drop(runtime.block_on(stopped));
+            runtime.shutdown_background();
+        };
+        std::thread::Builder::new().name("store-redis".to_owned()).spawn(run).map_err(failed)?;
+        Ok(Self { inner, runtime: handle, places: Arc::new(Semaphore::new(PLACES)), _stop: stop })
+    }
+
+    /// Runs a request over the shared connection. `request` may be called again, and must not mind.
+    pub fn run<'a, T, F, R>(&self, request: F) -> Pending<'a, T>
+    where
+        T: Send + 'static,
+        F: Fn(Session) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<T, Failure>> + Send,
+    {
+        self.spawn(Lane::Shared, request)
+    }
+
+    /// Runs a request over a connection that it has to itself, and that may take longer.
+    pub fn survey<'a, T, F, R>(&self, request: F) -> Pending<'a, T>
+    where
+        T: Send + 'static,
+        F: Fn(Session) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<T, Failure>> + Send,
+    {
+        self.spawn(Lane::Own, request)
+    }
+
+    fn spawn<'a, T, F, R>(&self, lane: Lane, request: F) -> Pending<'a, T>
+    where
+        T: Send + 'static,
+        F: Fn(Session) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<T, Failure>> + Send,
+    {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return Box::pin(std::future::ready(Err(StoreError::Overloaded)));
+        };
+        let inner = Arc::clone(&self.inner);
+        let task = self.runtime.spawn(async move {
+            let _place = place;
+            inner.serve(lane, request).await
+        });
+        Box::pin(async move { task.await.unwrap_or_else(|error| Err(StoreError::Io(error.to_string()))) })
+    }
+}
+
+/// Over which connection a request goes.
+#[derive(Clone, Copy)]
+enum Lane {
+    Shared,
+    Own,
+}
+
+impl Inner {
+    async fn serve<T, F, R>(&self, lane: Lane, request: F) -> Result<T, StoreError>
+    where
+        F: Fn(Session) -> R,
+        R: Future<Output = Result<T, Failure>>,
+    {
+        self.breaker.has_started().await;
+        let begun = Instant::now();
+        let deadline = begun + if matches!(lane, Lane::Own) { SURVEY_DEADLINE } else { self.deadline };
+        for attempt in 0.. {
+            let live = self.breaker.acquire(Instant::now().max(begun + self.deadline)).await?;
+            let Failure { error, next } = match timeout_at(deadline, self.once(lane, &live, &request)).await {
+                Ok(Ok(value)) => {
+                    self.breaker.answered();
+                    return Ok(value);
+                }
+                Ok(Err(failure)) => failure,
+                Err(_) => {
+                    self.breaker.was_late(&live);
+                    return Err(StoreError::Deadline);
+                }
+            };
+            match next {
+                Next::GiveUp => self.breaker.answered(),
+                Next::Wait => sleep(PAUSE).await,
+                Next::Doubt | Next::Reconnect => self.breaker.broke(&live),
+            }
+            let may_help = matches!(next, Next::Wait) || (matches!(next, Next::Reconnect) && attempt < RECONNECTS);
+            if !may_help || Instant::now() >= deadline {
+                return Err(error);
+            }
+        }
+        Err(StoreError::Deadline)
+    }
+
+    async fn once<T, F, R>(&self, lane: Lane, live: &Live, request: &F) -> Result<T, Failure>
+    where
+        F: Fn(Session) -> R,
+        R: Future<Output = Result<T, Failure>>,
+    {
+        let session = |link| Session { link, keys: Arc::clone(&self.keys), epoch: Arc::clone(&live.epoch) };
+        match lane {
+            Lane::Shared => request(session(live.link.clone())).await,
+            Lane::Own => {
+                // It goes back to the pool when the request is done.
+                let pooled = self.pool.get().await.map_err(of_pool)?;
+                request(session(pooled.clone())).await
+            }
+        }
+    }
+
+    /// Connects, and again whenever the connection breaks: at once the first time, then after pauses that grow and
+    /// differ from server to server.
+    async fn supervise(self: Arc<Self>) {
+        let mut pause = Duration::ZERO;
+        loop {
+            sleep(pause.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+            let begun = Instant::now();
+            let outcome = timeout(CONNECT_TIMEOUT, self.establish()).await;
+            match outcome.unwrap_or(Err(StoreError::Deadline)) {
+                Ok((link, epoch)) => {
+                    self.breaker.set_up(link, epoch);
+                    self.breaker.until_broken().await;
+                    if begun.elapsed() >= LASTING {
+                        pause = Duration::ZERO;
+                        continue;
+                    }
+                }
+                Err(error) => self.breaker.set_down(error),
+            }
+            pause = (pause * 2).clamp(BACKOFF.0, BACKOFF.1);
+        }
+    }
+
+    /// A connection, and proof that it leads to the store that we know.
+    async fn establish(&self) -> Result<(Link, Arc<str>), StoreError> {
+        let mut link = self.maker.connect().await.map_err(|error| Failure::from(error).error)?;
+        let held = check::identify(&mut link, &self.keys, self.epoch.get().is_none().then_some(self.mode)).await;
+        let held = held.map_err(|failure| failure.error)?;
+        let known = self.epoch.get_or_init(|| held.as_str().into());
+        if **known == *held { Ok((link, Arc::clone(known))) } else { Err(gone()) }
+    }
+}
+
+fn of_pool(error: PoolError<RedisError>) -> Failure {
+    match error {
+        PoolError::Backend(error) => error.into(),
+        PoolError::Timeout(TimeoutType::Wait) => StoreError::Overloaded.into(),
+        PoolError::Timeout(_) => StoreError::Deadline.into(),
+        other => StoreError::Io(other.to_string()).into(),
+    }
+}

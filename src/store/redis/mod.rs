@@ -1,0 +1,175 @@
+//! The shared store: Redis alone, under Sentinel or as a Cluster, for as many servers as there are.
+//!
+//! `keys` is the table of all names, `records` the form of the values, `scripts` what is one step of the server;
+//! `clients`, `signing_keys`, `feed`, `revocations`, `tokens` and `uses` are the methods of the contract by their
+//! subject. `connection` runs them, behind the `breaker`, over a `link`, as a `session`; `error` says what each failure
+//! means, `check` whether a server can be trusted, `url` which one is meant.
+//!
+//! Invariants: a write and its entry in the feed are one script, done once however often it is sent; "nothing there"
+//! is an answer only together with the epoch of the store, so that one that was emptied is missed and not believed;
+//! a key of another type, or with a value that cannot be read, is damage.
+
+mod breaker;
+mod check;
+mod clients;
+mod connection;
+mod error;
+mod feed;
+mod keys;
+mod link;
+mod records;
+mod revocations;
+mod scripts;
+mod session;
+mod signing_keys;
+mod tokens;
+mod url;
+mod uses;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use self::connection::Connections;
+use self::link::Maker;
+use super::url::OpenMode;
+use super::{
+    Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
+    StoreReport, TokenPosition, TokenRecord,
+};
+use crate::clock::{UnixDay, UnixTime};
+use crate::oauth::{Client, ClientId, SecretHash};
+
+pub use url::{FORMS, RedisUrl};
+
+/// What can be set of a connection to Redis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisOptions {
+    /// How long a lookup or a write may take.
+    pub deadline: Duration,
+    /// The authorities that may vouch for a server, in PEM; those of the machine when not set.
+    pub ca_file: Option<PathBuf>,
+    /// The password, read anew for each connection.
+    pub password_file: Option<PathBuf>,
+}
+
+impl Default for RedisOptions {
+    fn default() -> Self {
+        Self { deadline: Duration::from_millis(250), ca_file: None, password_file: None }
+    }
+}
+
+/// A store in Redis.
+#[derive(Debug)]
+pub struct RedisStore {
+    redis: Connections,
+}
+
+impl RedisStore {
+    /// Begins to connect; whether there is a server is said by the first request.
+    ///
+    /// # Errors
+    /// When the process cannot start its thread.
+    pub fn open(url: &RedisUrl, mode: OpenMode, options: &RedisOptions) -> Result<Self, StoreError> {
+        let RedisOptions { deadline, ca_file, password_file } = options.clone();
+        let maker = Maker { url: url.clone(), ca_file, password_file, response_timeout: deadline };
+        Ok(Self { redis: Connections::start(maker, mode, deadline)? })
+    }
+}
+
+impl Store for RedisStore {
+    fn backend(&self) -> &'static str {
+        "redis"
+    }
+
+    fn find_client<'a>(&'a self, id: &'a str) -> Pending<'a, Option<Client>> {
+        clients::find(&self.redis, id)
+    }
+
+    fn list_clients<'a>(&'a self, after: Option<&'a ClientId>, limit: usize) -> Pending<'a, Vec<Client>> {
+        clients::list(&self.redis, after, limit)
+    }
+
+    fn put_client(&self, client: Client) -> Pending<'_, u64> {
+        let over = client.revision;
+        clients::put(&self.redis, client, over, over + 1)
+    }
+
+    fn copy_client(&self, client: Client, over: u64) -> Pending<'_, ()> {
+        let revision = client.revision;
+        let copied = clients::put(&self.redis, client, over, revision);
+        Box::pin(async move { copied.await.map(|_| ()) })
+    }
+
+    fn remove_client<'a>(&'a self, id: &'a ClientId, revision: u64) -> Pending<'a, ()> {
+        clients::remove(&self.redis, id, revision)
+    }
+
+    fn find_keys(&self) -> Pending<'_, Option<KeyRecords>> {
+        signing_keys::find(&self.redis)
+    }
+
+    fn put_keys(&self, records: KeyRecords) -> Pending<'_, u64> {
+        signing_keys::put(&self.redis, records)
+    }
+
+    fn changes_since(&self, cursor: Option<Cursor>) -> Pending<'_, Changes> {
+        feed::changes_since(&self.redis, cursor)
+    }
+
+    fn put_revocation(&self, revocation: Revocation) -> Pending<'_, ()> {
+        revocations::put(&self.redis, revocation)
+    }
+
+    fn revocations_since(&self, cursor: Cursor, limit: usize) -> Pending<'_, Revocations> {
+        revocations::since(&self.redis, cursor, limit)
+    }
+
+    fn purge_revocations(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
+        revocations::purge(&self.redis, before, limit)
+    }
+
+    fn put_token(&self, token: TokenRecord) -> Pending<'_, ()> {
+        tokens::put(&self.redis, token)
+    }
+
+    fn find_token(&self, digest: SecretHash) -> Pending<'_, Option<TokenRecord>> {
+        tokens::find(&self.redis, digest)
+    }
+
+    fn list_tokens(&self, after: Option<TokenPosition>, limit: usize) -> Pending<'_, Vec<TokenRecord>> {
+        tokens::list(&self.redis, after, limit)
+    }
+
+    fn purge_tokens(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
+        tokens::purge(&self.redis, before, limit)
+    }
+
+    fn put_secret_uses(&self, uses: Vec<SecretUse>) -> Pending<'_, ()> {
+        uses::put(&self.redis, uses)
+    }
+
+    fn list_secret_uses<'a>(&'a self, id: &'a ClientId) -> Pending<'a, SecretUses> {
+        uses::list(&self.redis, id)
+    }
+
+    fn put_secret_uses_since(&self, day: UnixDay) -> Pending<'_, ()> {
+        uses::put_since(&self.redis, day)
+    }
+
+    fn find_note<'a>(&'a self, name: &'a str) -> Pending<'a, Option<String>> {
+        uses::find_note(&self.redis, name)
+    }
+
+    fn put_note<'a>(&'a self, name: &'a str, held: Option<&'a str>, text: Option<&'a str>) -> Pending<'a, ()> {
+        uses::put_note(&self.redis, name, held, text)
+    }
+
+    fn check(&self) -> Pending<'_, StoreReport> {
+        Box::pin(check::report(&self.redis))
+    }
+
+    fn backup<'a>(&'a self, _path: &'a Path) -> Pending<'a, ()> {
+        let sentence = "a store in Redis has no file of its own: 'jeton store copy' writes one";
+        Box::pin(std::future::ready(Err(StoreError::Unusable(sentence.to_owned()))))
+    }
+}

@@ -1,0 +1,278 @@
+//! Values as they lie in Redis: a version, what a script compares, and JSON.
+//!
+//! `1 REVISION JSON` for a client and for the keys, `1 JSON` for an opaque token. A later version of the program may
+//! have added members; a write by this one keeps them ([`with_unknown`]). A later version of the layout itself is
+//! refused, never guessed at.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::clock::UnixTime;
+use crate::jwt::TokenId;
+use crate::keys::{KeyRecord, MasterKeyCheck};
+use crate::oauth::{Audience, Client, ClientId, Scope, SecretHash};
+use crate::store::{KeyRecords, StoreError, TokenRecord};
+
+/// The version of the layout: of the values here, of the names in `keys` and of the scripts.
+pub const VERSION: u32 = 1;
+
+/// The members of a client's document that this version knows, and those of each of its secrets.
+const CLIENT: &[&str] = &[
+    "id",
+    "name",
+    "enabled",
+    "may_request_tokens",
+    "scope",
+    "default_scope",
+    "audience",
+    "serves",
+    "tokens_revoked_at",
+    "lifetime_seconds",
+    "alg",
+    "format",
+    "secrets",
+    "created_at",
+    "revision",
+];
+const SECRET: &[&str] = &["id", "hash", "created_at", "expires_at"];
+
+/// The members of the keys' document that this version knows, and those of each key.
+const KEYS: &[&str] = &["check", "keys"];
+const KEY: &[&str] = &["kid", "alg", "public", "sealed", "published_at", "activated_at", "retired_at", "removed_at"];
+
+#[derive(Serialize, Deserialize)]
+struct KeysDocument {
+    check: MasterKeyCheck,
+    keys: Vec<KeyRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TokenDocument {
+    id: [u8; 16],
+    client: ClientId,
+    scope: Scope,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    audience: Vec<Audience>,
+    issued_at: UnixTime,
+    expires_at: UnixTime,
+}
+
+fn damaged(what: &str) -> StoreError {
+    StoreError::Corrupt(format!("the record of {what} cannot be read"))
+}
+
+/// The revision and the document of a value.
+fn split<'a>(value: &'a [u8], what: &str) -> Result<(u64, &'a str), StoreError> {
+    let rest = unversioned(value, what)?;
+    let (revision, document) = rest.split_once(' ').ok_or_else(|| damaged(what))?;
+    Ok((revision.parse().map_err(|_| damaged(what))?, document))
+}
+
+fn unversioned<'a>(value: &'a [u8], what: &str) -> Result<&'a str, StoreError> {
+    let text = std::str::from_utf8(value).map_err(|_| damaged(what))?;
+    let (version, rest) = text.split_once(' ').ok_or_else(|| damaged(what))?;
+    match version.parse::<u32>() {
+        Ok(VERSION) => Ok(rest),
+        Ok(newer) if newer > VERSION => Err(StoreError::Unusable(format!(
+            "the record of {what} has layout {newer}, this build knows up to {VERSION}: use a newer jeton"
+        ))),
+        _ => Err(damaged(what)),
+    }
+}
+
+fn encode(value: &impl Serialize) -> Result<Value, StoreError> {
+    serde_json::to_value(value).map_err(|error| StoreError::Io(error.to_string()))
+}
+
+/// The client of a value that was found under its id.
+pub fn parse_client(id: &str, value: &[u8]) -> Result<Client, StoreError> {
+    let what = format!("client {}", id.escape_debug());
+    let (revision, document) = split(value, &what)?;
+    let mut client: Client = serde_json::from_str(document).map_err(|_| damaged(&what))?;
+    if client.id.as_str() != id {
+        return Err(StoreError::Corrupt(format!("the record of {what} is that of another client")));
+    }
+    client.revision = revision;
+    Ok(client)
+}
+
+/// The value of a client with this revision, in place of the one that was `held`.
+pub fn encode_client(client: &Client, revision: u64, held: Option<&[u8]>) -> Result<String, StoreError> {
+    let mut document = encode(client)?;
+    if let Some(held) = held {
+        with_unknown(&mut document, held, (CLIENT, "secrets", "id", SECRET));
+    }
+    if let Some(members) = document.as_object_mut() {
+        members.insert("revision".to_owned(), revision.into());
+    }
+    Ok(format!("{VERSION} {revision} {document}"))
+}
+
+/// All keys of a value.
+pub fn parse_keys(value: &[u8]) -> Result<KeyRecords, StoreError> {
+    let what = "the signing keys";
+    let (revision, document) = split(value, what)?;
+    let KeysDocument { check, keys } = serde_json::from_str(document).map_err(|_| damaged(what))?;
+    Ok(KeyRecords { check, keys, revision })
+}
+
+/// The value of all keys with this revision, in place of the one that was `held`.
+pub fn encode_keys(records: &KeyRecords, revision: u64, held: Option<&[u8]>) -> Result<String, StoreError> {
+    let mut document = encode(&KeysDocument { check: records.check.clone(), keys: records.keys.clone() })?;
+    if let Some(held) = held {
+        with_unknown(&mut document, held, (KEYS, "keys", "kid", KEY));
+    }
+    Ok(format!("{VERSION} {revision} {document}"))
+}
+
+/// The token of a value that was found under its digest.
+pub fn parse_token(digest: SecretHash, value: &[u8]) -> Result<TokenRecord, StoreError> {
+    let what = "an opaque token";
+    let document = serde_json::from_str(unversioned(value, what)?).map_err(|_| damaged(what))?;
+    let TokenDocument { id, client, scope, audience, issued_at, expires_at } = document;
+    Ok(TokenRecord { digest, id: TokenId(id), client, scope, audience, issued_at, expires_at })
+}
+
+/// The value of a token.
+pub fn encode_token(token: &TokenRecord) -> Result<String, StoreError> {
+    let TokenRecord { id, client, scope, audience, issued_at, expires_at, .. } = token.clone();
+    let document = encode(&TokenDocument { id: id.0, client, scope, audience, issued_at, expires_at })?;
+    Ok(format!("{VERSION} {document}"))
+}
+
+/// The members that are known of a document, and the list in it whose entries have a name and known members.
+type Known = (&'static [&'static str], &'static str, &'static str, &'static [&'static str]);
+
+/// Takes over the members of the value that was held which this version does not know: those of the document, and
+/// those of each entry of its list that is still there. A value that cannot be read has none.
+fn with_unknown(document: &mut Value, held: &[u8], (known, list, name, known_of_entry): Known) {
+    let Some(held) = split(held, "").ok().and_then(|(_, held)| serde_json::from_str::<Map<_, _>>(held).ok()) else {
+        return;
+    };
+    let Some(members) = document.as_object_mut() else { return };
+    if let (Some(entries), Some(held)) =
+        (members.get_mut(list).and_then(Value::as_array_mut), held.get(list).and_then(Value::as_array))
+    {
+        for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
+            let same = held.iter().filter_map(Value::as_object).find(|held| held.get(name) == entry.get(name));
+            take_over(entry, same.into_iter().flatten(), known_of_entry);
+        }
+    }
+    take_over(members, held.iter(), known);
+}
+
+fn take_over<'a>(
+    members: &mut Map<String, Value>,
+    held: impl Iterator<Item = (&'a String, &'a Value)>,
+    known: &[&str],
+) {
+    for (name, value) in held.filter(|(name, _)| !known.contains(&name.as_str())) {
+        members.insert(name.clone(), value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::keys::{MasterKey, SigningKey};
+    use crate::oauth::{Algorithm, ClientSecret, SecretId, TokenFormat};
+
+    /// With something in every member.
+    fn client() -> Client {
+        let at = UnixTime::from_seconds(7);
+        let hash = MasterKey::from_random([1; 32]).secret_hasher().hash("x");
+        let secret =
+            |byte| ClientSecret { id: SecretId::from_random([byte; 6]), hash, created_at: at, expires_at: Some(at) };
+        Client {
+            id: ClientId::parse("c_1").unwrap(),
+            name: "a name".into(),
+            enabled: true,
+            may_request_tokens: true,
+            scope: Scope::parse("read write").unwrap(),
+            default_scope: Some(Scope::parse("read").unwrap()),
+            audience: vec![Audience::parse("urn:a").unwrap()],
+            serves: vec![Audience::parse("urn:b").unwrap()],
+            tokens_revoked_at: Some(at),
+            lifetime_seconds: Some(60),
+            alg: Algorithm::Es256,
+            format: TokenFormat::Opaque,
+            secrets: vec![secret(1), secret(2)],
+            created_at: at,
+            revision: 0,
+        }
+    }
+
+    fn keys() -> KeyRecords {
+        let (master, at) = (MasterKey::from_random([1; 32]), UnixTime::from_seconds(7));
+        let mut key = SigningKey::seal(&[3; 32], &master, [3; 12], (at, at)).unwrap();
+        (key.retired_at, key.removed_at) = (Some(at), Some(at));
+        KeyRecords { check: master.check(), keys: vec![key], revision: 4 }
+    }
+
+    fn members(value: &Value) -> Vec<&str> {
+        value.as_object().unwrap().keys().map(String::as_str).collect()
+    }
+
+    fn document(value: &str) -> Value {
+        serde_json::from_str(value.splitn(3, ' ').nth(2).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_member_that_is_written_is_known() {
+        let client = document(&encode_client(&client(), 1, None).unwrap());
+        let keys = document(&encode_keys(&keys(), 1, None).unwrap());
+        for (value, known) in
+            [(&client, CLIENT), (&client["secrets"][0], SECRET), (&keys, KEYS), (&keys["keys"][0], KEY)]
+        {
+            let (mut written, mut known) = (members(value), known.to_vec());
+            written.sort_unstable();
+            known.sort_unstable();
+            assert_eq!(written, known);
+        }
+    }
+
+    #[test]
+    fn p17_members_of_a_newer_version_outlive_a_write_by_this_one() {
+        let mut newer = document(&encode_client(&client(), 3, None).unwrap());
+        newer["colour"] = json!({"of": ["sky", 1.5]});
+        newer["secrets"][0]["device"] = json!("hsm");
+        newer["secrets"][1]["device"] = json!("gone with its secret");
+        let held = format!("1 3 {newer}");
+        let mut changed = parse_client("c_1", held.as_bytes()).unwrap();
+        assert_eq!(changed.revision, 3);
+        changed.secrets.remove(1);
+        changed.default_scope = None;
+        let written = document(&encode_client(&changed, 4, Some(held.as_bytes())).unwrap());
+        assert_eq!(written["colour"], newer["colour"]);
+        assert_eq!(written["secrets"][0]["device"], "hsm");
+        assert_eq!(written["secrets"].as_array().unwrap().len(), 1);
+        assert!(written.get("default_scope").is_none(), "what this version knows and took away stays away");
+
+        let mut newer = document(&encode_keys(&keys(), 4, None).unwrap());
+        newer["keys"][0]["origin"] = json!("kms");
+        newer["policy"] = json!(1);
+        let held = format!("1 4 {newer}");
+        let read = parse_keys(held.as_bytes()).unwrap();
+        assert_eq!(read, keys());
+        let written = document(&encode_keys(&read, 5, Some(held.as_bytes())).unwrap());
+        assert_eq!((&written["keys"][0]["origin"], &written["policy"]), (&json!("kms"), &json!(1)));
+    }
+
+    #[test]
+    fn d20_garbage_is_damage_and_a_newer_layout_is_said() {
+        let sound = encode_client(&client(), 1, None).unwrap();
+        assert_eq!(parse_client("c_1", sound.as_bytes()).unwrap(), Client { revision: 1, ..client() });
+        for garbage in ["", "1", "1 ", "1 x {}", "1 1 {}", "0 1 {}", "x", "1 -1 {}", "\u{0}", &sound[4..]] {
+            let refused = parse_client("c_1", garbage.as_bytes());
+            assert!(matches!(refused, Err(StoreError::Corrupt(_))), "{garbage:?}: {refused:?}");
+            assert!(parse_keys(garbage.as_bytes()).is_err());
+            assert!(parse_token(SecretHash::DECOY, garbage.as_bytes()).is_err());
+        }
+        assert!(matches!(parse_client("c_1", b"\xff 1 {}"), Err(StoreError::Corrupt(_))));
+        assert!(matches!(parse_client("c_2", sound.as_bytes()), Err(StoreError::Corrupt(_))), "another client's");
+        let newer = parse_client("c_1", format!("2{}", &sound[1..]).as_bytes());
+        assert!(matches!(newer, Err(StoreError::Unusable(ref text)) if text.contains("newer jeton")), "{newer:?}");
+    }
+}
