@@ -11,8 +11,8 @@ use crate::audit::Trail;
 use crate::clock::UnixTime;
 use crate::jwt::{Desk, SignQueue};
 use crate::keys::KeyError;
-use crate::metrics::{CacheResult, Laps, Shard, Stage};
-use crate::oauth::{Client, ClientAuth, ErrorCode, OAuthError, Presented, SecretHasher};
+use crate::metrics::{AuthMethod, CacheResult, Laps, Shard, Stage};
+use crate::oauth::{AuthFailure, Client, ClientAuth, ErrorCode, OAuthError, Presented, SecretHasher};
 use crate::store::cache::{CachedClient, ClientCache};
 use crate::store::uses::SecretUses;
 use crate::store::{SecretUse, StoreError};
@@ -146,6 +146,7 @@ impl Authenticator {
                     let position = Client::authenticate(Some(&known.client), &hash, occasion.now)?;
                     self.mark(known, position, occasion.now);
                     occasion.laps.end(Stage::Authenticate);
+                    count_method(auth, occasion.shard);
                     Some(admit(known))
                 })
                 .flatten()
@@ -160,22 +161,31 @@ impl Authenticator {
     /// As [`Authenticator::authenticate`].
     pub async fn confirm(&self, auth: &ClientAuth<'_>, occasion: &Occasion<'_>) -> Result<Arc<CachedClient>, Denial> {
         if let Some(seconds) = occasion.throttled {
+            occasion.shard.count_failure(AuthFailure::Throttled);
             return Err(Denial::Throttled(seconds));
         }
         let mut accepted: Option<(Arc<CachedClient>, usize)> = None;
-        let mut count = 0;
+        let (mut count, mut failure) = (0, AuthFailure::Malformed);
         for presented in auth.readings() {
             let hash = self.hasher.hash(&presented.secret);
             occasion.laps.end(Stage::Authenticate);
             let found = self.clients.load(&presented.id).await.map_err(Denial::Store)?;
             occasion.laps.end(Stage::Load);
             let position = Client::authenticate(found.as_ref().map(|known| &known.client), &hash, occasion.now);
-            if let Some(proved) = found.zip(position) {
+            if position.is_none() {
+                let client = found.as_ref().map(|known| &known.client);
+                failure = failure.max(Client::why_refused(client, &hash, occasion.now));
+            } else if let Some(proved) = found.zip(position) {
                 accepted = Some(proved);
                 count += 1;
             }
         }
-        let (known, position) = accepted.filter(|_| count == 1).ok_or(OAuthError::INVALID_CLIENT)?;
+        let refuse = || {
+            occasion.shard.count_failure(if count > 1 { AuthFailure::Ambiguous } else { failure });
+            OAuthError::INVALID_CLIENT
+        };
+        let (known, position) = accepted.filter(|_| count == 1).ok_or_else(refuse)?;
+        count_method(auth, occasion.shard);
         self.mark(&known, position, occasion.now);
         occasion.laps.end(Stage::Authenticate);
         Ok(known)
@@ -189,6 +199,14 @@ impl Authenticator {
         {
             self.uses.note(SecretUse { client: known.client.id.clone(), secret: secret.id.clone(), day });
         }
+    }
+}
+
+fn count_method(auth: &ClientAuth<'_>, shard: &Shard) {
+    match auth {
+        ClientAuth::Basic { .. } => shard.count_authenticated(AuthMethod::Basic),
+        ClientAuth::Post(_) => shard.count_authenticated(AuthMethod::Post),
+        ClientAuth::Missing => {}
     }
 }
 

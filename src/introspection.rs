@@ -17,6 +17,7 @@ use crate::authenticator::{Authenticator, Denial, Occasion};
 use crate::clock::UnixTime;
 use crate::jwt::{AccessToken, OneOrMany, Verified};
 use crate::keys::{KeyError, SigningKey};
+use crate::metrics::Verdict;
 use crate::oauth::{Client, Scope, TokenReference};
 use crate::store::cache::CachedClient;
 use crate::store::revoked::RevokedTokens;
@@ -98,6 +99,7 @@ impl TokenInspector {
             Some(token) if self.is_good(&token).await? => Introspection::of(token.claims),
             _ => Introspection::INACTIVE,
         };
+        occasion.shard.count_verdict(if answer.active { Verdict::Active } else { Verdict::Inactive });
         Ok((caller, answer))
     }
 

@@ -12,7 +12,7 @@ use crate::audit::{Event, Kind};
 use crate::authenticator::{Authenticator, Denial, Occasion};
 use crate::jwt::{self, ClaimPrefix, Line, LineFull, Signing, Stamp, TokenId};
 use crate::keys::{KeySet, SigningKey};
-use crate::metrics::Stage;
+use crate::metrics::{Shed, Stage};
 use crate::oauth::{
     Algorithm, ClientId, Grant, OAuthError, OpaqueToken, Scope, TokenFormat, TokenRequest, TokenResponse,
 };
@@ -68,6 +68,12 @@ impl TokenIssuer {
         line: Line,
     ) -> Self {
         Self { authenticator, keys, tokens, lifetimes, line }
+    }
+
+    /// Slow signatures that wait or are being made, and how many may.
+    #[must_use]
+    pub fn line_length(&self) -> (usize, usize) {
+        self.line.length()
     }
 
     /// Answers a token request.
@@ -142,7 +148,10 @@ impl TokenIssuer {
         let keys = self.keys.load();
         let key = moment.key(&keys, grant.client.alg)?;
         // First of all, so that what is written down as issued is not refused for want of a turn.
-        let turn = self.line.turn(grant.client.alg).map_err(|LineFull| OAuthError::TEMPORARILY_UNAVAILABLE)?;
+        let turn = self.line.turn(grant.client.alg).map_err(|LineFull| {
+            moment.occasion.shard.count_shed(Shed::SigningLine);
+            OAuthError::TEMPORARILY_UNAVAILABLE
+        })?;
         let (lifetime, stamp) = self.stamp(grant, moment);
         let scope = grant.scope().as_str();
         let mut response = TokenResponse::begin(jwt::sign::max_token_bytes(claims, key), scope.len());

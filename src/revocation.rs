@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::audit::{Event, Kind};
 use crate::authenticator::{Authenticator, Denial, Occasion};
+use crate::metrics::Verdict;
 use crate::oauth::{ErrorCode, OAuthError, TokenReference};
 use crate::store::revoked::RevokedTokens;
 use crate::store::tokens::IssuedTokens;
@@ -41,13 +42,17 @@ impl TokenRevoker {
         let caller = self.authenticator.authenticate(request.auth(), occasion).await?;
         let failed = |error| Denial::Store(Arc::new(error));
         let found = self.tokens.find(request.token()?, occasion.now).await.map_err(failed)?;
-        let Some(token) = found else { return Ok(()) };
+        let Some(token) = found else {
+            occasion.shard.count_verdict(Verdict::Unknown);
+            return Ok(());
+        };
         if token.claims.client_id != caller.client.id.as_str() {
             return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "the token belongs to another client").into());
         }
         let revocation = Revocation { token: token.id, expires_at: token.claims.exp };
         self.store.put_revocation(revocation).await.map_err(failed)?;
         self.revoked.insert(&[revocation]);
+        occasion.shard.count_verdict(Verdict::Revoked);
         let (client, actor) = (token.claims.client_id.as_str(), format!("client:{}", caller.client.id));
         let event = Event { actor: Some(&actor), client: Some(client), ..Event::new(Kind::TokenRevoked, "ok") };
         occasion.trail.record(&Event { jti: Some(&token.claims.jti), ..event });

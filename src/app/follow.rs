@@ -105,7 +105,9 @@ impl Follower {
         self.look_over().await;
         self.advance_keys();
         // What a wrong clock would remove or plan stays so when the clock is right again.
-        if self.steadiness.is_steady(self.app.clock.now()) {
+        let is_steady = self.steadiness.is_steady(self.app.clock.now());
+        self.app.clock_jumped.store(!is_steady, Ordering::Relaxed);
+        if is_steady {
             self.purge_revocations();
             self.rotate_keys();
         }
@@ -298,7 +300,7 @@ impl Follower {
         }
     }
 
-    /// Drops keys whose time is over, and tells how old the active one is.
+    /// Drops keys whose time is over, and tells whether there is one that signs.
     fn advance_keys(&self) {
         let now = self.app.clock.now();
         let keys = &self.app.keys;
@@ -308,8 +310,6 @@ impl Follower {
         let keys = keys.load();
         // The one ring that every store has; a client of another that has no key yet is told so by itself.
         self.app.readiness.no_key.store(keys.active(Algorithm::default(), now).is_none(), Ordering::Relaxed);
-        let active_since = keys.active_since(now);
-        self.app.metrics.set_signing_key_age(active_since.map_or(Duration::ZERO, |since| now.since(since)));
     }
 }
 

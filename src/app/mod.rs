@@ -4,6 +4,7 @@
 //! Leaves opening the store and unlocking the keys to whoever starts the process.
 
 mod follow;
+mod state;
 mod steadiness;
 mod survey;
 
@@ -69,6 +70,8 @@ pub struct App {
     /// Who issues.
     pub issuer: IssuerUrl,
     readiness: Readiness,
+    /// Set for as long as the wall clock is not trusted with plans.
+    clock_jumped: AtomicBool,
 }
 
 /// Why `/readyz` says what it says; each a latch that its owner sets.
@@ -125,6 +128,7 @@ impl App {
             config,
             issuer,
             readiness,
+            clock_jumped: AtomicBool::default(),
         });
         let follower = Follower::new(Arc::clone(&app), store, master, records.revision);
         Ok((app, follower))

@@ -12,7 +12,7 @@ mod sink;
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -66,6 +66,7 @@ pub struct Audit {
     policy: Policy,
     buffers: Arc<[Buffer]>,
     ending: Arc<AtomicBool>,
+    failing: Arc<AtomicBool>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -73,6 +74,8 @@ pub struct Audit {
 #[derive(Debug, Default)]
 struct Buffer {
     lines: Mutex<Vec<u8>>,
+    /// How long the lines are, for whoever looks without the lock.
+    queued: AtomicUsize,
     dropped: AtomicU64,
     issued: AtomicU64,
 }
@@ -81,6 +84,12 @@ impl Buffer {
     /// Every step under the lock leaves whole lines, so a panic elsewhere cannot have broken it.
     fn lines(&self) -> MutexGuard<'_, Vec<u8>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_into(&self, batch: &mut Vec<u8>) {
+        let mut lines = self.lines();
+        batch.append(&mut lines);
+        self.queued.store(0, Ordering::Relaxed);
     }
 
     fn has_room(&self) -> bool {
@@ -95,20 +104,21 @@ impl Audit {
     /// When the thread cannot be started.
     pub fn start(sink: Sink, policy: Policy, workers: usize) -> io::Result<Self> {
         let buffers: Arc<[Buffer]> = (0..=workers).map(|_| Buffer::default()).collect();
-        let ending = Arc::new(AtomicBool::new(false));
+        let (ending, failing) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let run = {
-            let (buffers, ending) = (Arc::clone(&buffers), Arc::clone(&ending));
-            move || write_out(sink, &buffers, &ending)
+            let (buffers, ending, failing) = (Arc::clone(&buffers), Arc::clone(&ending), Arc::clone(&failing));
+            move || write_out(sink, &buffers, &ending, &failing)
         };
         let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(run)?;
-        Ok(Self { policy, buffers, ending, thread: Mutex::new(Some(thread)) })
+        Ok(Self { policy, buffers, ending, failing, thread: Mutex::new(Some(thread)) })
     }
 
     /// A log that writes nothing down.
     #[must_use]
     pub fn off() -> Self {
         let policy = Policy { when_full: WhenFull::Drop, tokens: TokenSample::None };
-        Self { policy, buffers: Arc::from([]), ending: Arc::default(), thread: Mutex::default() }
+        let (ending, failing) = (Arc::default(), Arc::default());
+        Self { policy, buffers: Arc::from([]), ending, failing, thread: Mutex::default() }
     }
 
     /// The log as one request of `worker` that came from `source` sees it.
@@ -130,6 +140,7 @@ impl Audit {
             buffer.dropped.fetch_add(1, Ordering::Relaxed);
         } else {
             event.push_line(SystemTime::now(), &mut lines);
+            buffer.queued.store(lines.len(), Ordering::Relaxed);
         }
     }
 
@@ -156,6 +167,19 @@ impl Audit {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.buffers.iter().map(|buffer| buffer.dropped.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Bytes that wait to be written, and how many may.
+    #[must_use]
+    pub fn queued(&self) -> (usize, usize) {
+        let queued = self.buffers.iter().map(|buffer| buffer.queued.load(Ordering::Relaxed)).sum();
+        (queued, self.buffers.len() * BUFFER_BYTES)
+    }
+
+    /// Whether the last writing went well.
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        !self.failing.load(Ordering::Relaxed)
     }
 
     /// Writes out what is left and ends the thread, but does not wait for a sink that is stuck.
@@ -218,24 +242,23 @@ impl Trail<'_> {
     }
 }
 
-fn write_out(mut sink: Sink, buffers: &[Buffer], ending: &AtomicBool) {
+fn write_out(mut sink: Sink, buffers: &[Buffer], ending: &AtomicBool, failing: &AtomicBool) {
     let mut batch = Vec::new();
-    let mut failing = false;
     loop {
         let last = ending.load(Ordering::Acquire);
         for buffer in buffers {
-            batch.append(&mut buffer.lines());
+            buffer.take_into(&mut batch);
         }
         match sink.write(&batch) {
             Ok(()) => {
                 batch.clear();
-                if std::mem::take(&mut failing) {
+                if failing.swap(false, Ordering::Relaxed) {
                     tracing::info!("the audit log is written again");
                 }
             }
             Err(error) => {
                 sink.forget_what_was_written(&mut batch);
-                if !std::mem::replace(&mut failing, true) {
+                if !failing.swap(true, Ordering::Relaxed) {
                     tracing::error!(%error, "the audit log cannot be written; see audit.when_full");
                 }
             }
@@ -244,7 +267,7 @@ fn write_out(mut sink: Sink, buffers: &[Buffer], ending: &AtomicBool) {
             return;
         }
         // Full buffers stay full until the sink works again, so what waits here is bounded too.
-        while failing && batch.len() >= BUFFER_BYTES && !ending.load(Ordering::Acquire) {
+        while failing.load(Ordering::Relaxed) && batch.len() >= BUFFER_BYTES && !ending.load(Ordering::Acquire) {
             std::thread::sleep(EVERY);
             if sink.write(&batch).is_ok() {
                 batch.clear();

@@ -6,7 +6,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
@@ -40,7 +39,7 @@ impl ResourceServer {
         let deadline = Duration::from_secs(10);
         let limits = ConnectionLimits { connections: 64, head: deadline, idle: deadline, write: deadline };
         let this = Arc::new(self);
-        let server = Server::start(bound, limits, Arc::new(AtomicI64::new(0)), move |_| {
+        let server = Server::start(bound, limits, Arc::default(), move |_| {
             let this = Arc::clone(&this);
             move |request, _| std::future::ready(this.answer(&request))
         })?;

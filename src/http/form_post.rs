@@ -16,9 +16,9 @@ use super::reply::{self, Reply};
 use super::worker::{Peer, Worker};
 use crate::audit::{self, Event, Kind};
 use crate::authenticator::{Denial, Occasion};
-use crate::metrics::Laps;
+use crate::metrics::{Laps, Shed};
 use crate::oauth::client_auth::{BasicText, ClientAuth};
-use crate::oauth::{ErrorCode, OAuthError};
+use crate::oauth::{AuthFailure, ErrorCode, OAuthError};
 
 /// What stands between a request and its answer.
 pub enum Refusal {
@@ -86,10 +86,10 @@ pub async fn answer<T>(
     let read = Instant::now();
     arrival.laps.restart(read);
     // Only now: a body that is still on its way must not keep those out that are whole.
-    let _permit = worker.admit(read).ok_or(OAuthError::TEMPORARILY_UNAVAILABLE)?;
+    let _permit = worker.admit(read)?;
     let post = FormPost { worker, arrival, form, claimed: RefCell::default(), has_asked: Cell::default() };
     // What cannot be written down is not done, where that is the policy.
-    let room = worker.trail(arrival.peer).room().await.map_err(|_| Refusal::from(OAuthError::TEMPORARILY_UNAVAILABLE));
+    let room = worker.trail(arrival.peer).room().await.map_err(|_| Refusal::from(worker.shed(Shed::AuditFull)));
     let answer = match room {
         Ok(()) => call(&post).await,
         Err(refusal) => Err(refusal),
@@ -97,6 +97,9 @@ pub async fn answer<T>(
     if let Err(refusal) = &answer {
         post.note_refusal(refused, refusal);
         if refusal.is_failed_authentication() {
+            if !post.has_asked.get() {
+                worker.shard().count_failure(AuthFailure::Malformed);
+            }
             worker.pacing().wait(read).await;
         }
     }

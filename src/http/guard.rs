@@ -9,12 +9,14 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::refusal;
+use crate::metrics::{ConnectionEvent, Connections};
 
 /// How long a tick is.
 pub const TICK: Duration = Duration::from_millis(250);
@@ -58,6 +60,7 @@ pub enum Order {
 #[derive(Debug)]
 pub struct Watch {
     now: Rc<Cell<Tick>>,
+    counts: Arc<Connections>,
     head_since: Cell<Option<Tick>>,
     write_since: Cell<Option<Tick>>,
     idle_since: Cell<Tick>,
@@ -69,12 +72,13 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A connection accepted now.
+    /// A connection accepted now; what happens to it is told to `counts`.
     #[must_use]
-    pub fn new(now: Rc<Cell<Tick>>) -> Rc<Self> {
+    pub fn new(now: Rc<Cell<Tick>>, counts: Arc<Connections>) -> Rc<Self> {
         let tick = now.get();
         Rc::new(Self {
             now,
+            counts,
             head_since: Cell::new(Some(tick)),
             write_since: Cell::new(None),
             idle_since: Cell::new(tick),
@@ -108,6 +112,14 @@ impl Watch {
         self.order.set(order);
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
+        }
+    }
+
+    /// Ends the connection, which has kept others waiting.
+    pub fn cut_off(&self) {
+        if self.order.get() != Order::Cut {
+            self.counts.count(ConnectionEvent::Cut);
+            self.tell(Order::Cut);
         }
     }
 
@@ -160,7 +172,11 @@ impl Watch {
     /// hyper's own refusal is all that an HTTP/1 connection writes without owing a reply.
     fn replacement(&self, bytes: &[u8]) -> Option<&'static [u8]> {
         let own = self.in_flight.get() == 0 && !self.owes_reply.get() && !self.is_http2();
-        if own { refusal::instead_of(bytes) } else { None }
+        let reply = if own { refusal::instead_of(bytes) } else { None };
+        if reply.is_some() {
+            self.counts.count(ConnectionEvent::Malformed);
+        }
+        reply
     }
 }
 
@@ -261,7 +277,7 @@ mod tests {
 
     fn watch() -> (Rc<Cell<Tick>>, Rc<Watch>) {
         let now = Rc::new(Cell::new(0));
-        (Rc::clone(&now), Watch::new(now))
+        (Rc::clone(&now), Watch::new(now, Arc::default()))
     }
 
     #[test]

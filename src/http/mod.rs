@@ -29,7 +29,6 @@ mod worker;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -72,7 +71,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let handler = Rc::new(move |request, peer| routes::answer(&worker, request, peer));
-    connection::serve(stream, peer, guard::Watch::new(Rc::default()), (connection::builder(), handler)).await;
+    connection::serve(stream, peer, guard::Watch::new(Rc::default(), Arc::default()), (connection::builder(), handler))
+        .await;
 }
 
 /// Serves probes and metrics on `bound`.
@@ -83,7 +83,7 @@ pub fn serve_ops(app: &Arc<App>, bound: Bound) -> io::Result<Server> {
     let (head, idle) = (Duration::from_secs(10), Duration::from_mins(1));
     let limits = ConnectionLimits { connections: OPS_CONNECTIONS, head, idle, write: head };
     let app = Arc::clone(app);
-    Server::start(bound, limits, Arc::new(AtomicI64::new(0)), move |_| {
+    Server::start(bound, limits, Arc::default(), move |_| {
         let app = Arc::clone(&app);
         move |request, _| std::future::ready(ops::answer(&app, &request))
     })

@@ -32,8 +32,7 @@ pub fn answer(app: &Arc<App>, request: &Request<Incoming>) -> Reply {
 }
 
 fn scrape(app: &App) -> Reply {
-    app.metrics.set_audit_dropped(app.audit.dropped());
-    match app.metrics.render() {
+    match app.metrics.render(Some(&app.state())) {
         Ok(text) => reply::text(StatusCode::OK, metrics::CONTENT_TYPE, text),
         Err(error) => {
             tracing::error!(%error, "the metrics cannot be rendered");

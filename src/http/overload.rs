@@ -7,7 +7,10 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use crate::metrics::{Occupancy, Shed};
 
 /// How often the run queue is sampled while requests come.
 const PROBE_EVERY: Duration = Duration::from_millis(5);
@@ -21,8 +24,9 @@ const SAMPLES: u32 = 3;
 /// The load of one worker.
 #[derive(Debug)]
 pub struct Overload {
-    max_in_flight: usize,
-    in_flight: Cell<usize>,
+    max_in_flight: u64,
+    /// Where it is also seen from outside.
+    occupancy: Arc<Occupancy>,
     probing: Cell<bool>,
     probed_at: Cell<Instant>,
     long_waits: Cell<u32>,
@@ -35,17 +39,18 @@ pub struct Permit(Rc<Overload>);
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
+        let occupancy = &self.0.occupancy;
+        occupancy.set_in_flight(occupancy.in_flight().saturating_sub(1));
     }
 }
 
 impl Overload {
-    /// A worker that begins at most `max_in_flight` requests at a time.
+    /// A worker that begins at most `max_in_flight` requests at a time, and is as busy as `occupancy` says.
     #[must_use]
-    pub fn new(max_in_flight: usize) -> Rc<Self> {
+    pub fn new(max_in_flight: usize, occupancy: Arc<Occupancy>) -> Rc<Self> {
         Rc::new(Self {
-            max_in_flight: max_in_flight.max(1),
-            in_flight: Cell::new(0),
+            max_in_flight: max_in_flight.max(1) as u64,
+            occupancy,
             probing: Cell::new(false),
             probed_at: Cell::new(Instant::now()),
             long_waits: Cell::new(0),
@@ -53,15 +58,21 @@ impl Overload {
         })
     }
 
-    /// A permit to begin a request, or `None` when it is to be refused early. Runs on a worker.
-    #[must_use]
-    pub fn admit(self: &Rc<Self>, now: Instant) -> Option<Permit> {
+    /// A permit to begin a request. Runs on a worker.
+    ///
+    /// # Errors
+    /// Why it is to be refused early.
+    pub fn admit(self: &Rc<Self>, now: Instant) -> Result<Permit, Shed> {
         self.probe(now);
-        if self.sheds.get() || self.in_flight.get() >= self.max_in_flight {
-            return None;
+        if self.sheds.get() {
+            return Err(Shed::RunQueue);
         }
-        self.in_flight.set(self.in_flight.get() + 1);
-        Some(Permit(Rc::clone(self)))
+        let in_flight = self.occupancy.in_flight();
+        if in_flight >= self.max_in_flight {
+            return Err(Shed::InFlight);
+        }
+        self.occupancy.set_in_flight(in_flight + 1);
+        Ok(Permit(Rc::clone(self)))
     }
 
     fn probe(self: &Rc<Self>, now: Instant) {
@@ -78,6 +89,7 @@ impl Overload {
     }
 
     fn note_wait(&self, waited: Duration) {
+        self.occupancy.note_wait(waited);
         let limit = if self.sheds.get() { SERVE_BELOW } else { SHED_ABOVE };
         self.long_waits.set(if waited > limit { self.long_waits.get().saturating_add(1) } else { 0 });
         self.sheds.set(self.long_waits.get() >= SAMPLES);
@@ -90,7 +102,7 @@ mod tests {
 
     #[test]
     fn t226_sheds_above_the_bound_and_serves_again_well_below_it() {
-        let load = Overload::new(10);
+        let load = Overload::new(10, Arc::default());
         for (waited, sheds) in [
             (10, false),
             (300, false),
@@ -110,12 +122,13 @@ mod tests {
 
     #[test]
     fn t228_a_permit_comes_back_when_it_is_dropped() {
-        let load = Overload::new(2);
+        let load = Overload::new(2, Arc::default());
         load.probing.set(true);
         let now = Instant::now();
         let (first, second) = (load.admit(now), load.admit(now));
-        assert!(first.is_some() && second.is_some() && load.admit(now).is_none());
+        assert!(first.is_ok() && second.is_ok());
+        assert_eq!(load.admit(now).unwrap_err(), Shed::InFlight);
         drop(first);
-        assert!(load.admit(now).is_some());
+        assert!(load.admit(now).is_ok());
     }
 }

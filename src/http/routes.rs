@@ -18,7 +18,7 @@ use super::reply::{self, Reply};
 use super::revoke::revoke;
 use super::token::token;
 use super::worker::{Peer, Worker};
-use crate::metrics::{Endpoint, Laps};
+use crate::metrics::{Endpoint, Laps, UNANSWERED};
 use crate::oauth::{Algorithm, IssuerUrl, OAuthError};
 
 /// The paths of one issuer.
@@ -94,20 +94,45 @@ pub fn answer(worker: &Rc<Worker>, request: Request<Incoming>, peer: Peer) -> An
     // Taken apart here and lent from here on: what is handed from future to future takes room in each of them.
     let (parts, body) = request.into_parts();
     let mut arrival = Arrival { headers: parts.headers, body: Some(body), peer, started, laps: Laps::default() };
-    let worker = Rc::clone(worker);
+    let asked = Asked { worker: Rc::clone(worker), of: Some((endpoint, can_close)) };
     match endpoint {
         Endpoint::Introspect => Box::pin(async move {
-            let reply = introspect(&worker, &mut arrival).await;
-            worker.finish((endpoint, can_close), reply)
+            let reply = introspect(&asked.worker, &mut arrival).await;
+            asked.answer(reply)
         }),
         Endpoint::Revoke => Box::pin(async move {
-            let reply = revoke(&worker, &mut arrival).await;
-            worker.finish((endpoint, can_close), reply)
+            let reply = revoke(&asked.worker, &mut arrival).await;
+            asked.answer(reply)
         }),
         _ => Box::pin(async move {
-            let reply = token(&worker, &mut arrival).await;
-            worker.finish((endpoint, can_close), reply)
+            let reply = token(&asked.worker, &mut arrival).await;
+            asked.answer(reply)
         }),
+    }
+}
+
+/// A request that is to be counted once, whatever becomes of it.
+struct Asked {
+    worker: Rc<Worker>,
+    of: Option<(Endpoint, bool)>,
+}
+
+impl Asked {
+    fn answer(mut self, reply: Reply) -> Reply {
+        match self.of.take() {
+            Some(of) => self.worker.finish(of, reply),
+            None => reply,
+        }
+    }
+}
+
+/// Nobody waits for the reply any more, or making it panicked.
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some((endpoint, _)) = self.of.take() {
+            let status = if std::thread::panicking() { 500 } else { UNANSWERED };
+            self.worker.shard().count_http(endpoint, status);
+        }
     }
 }
 

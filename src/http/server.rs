@@ -9,7 +9,6 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -26,6 +25,7 @@ use super::connection;
 use super::guard::{Deadlines, Order, TICK, Tick, Watch};
 use super::refusal;
 use super::worker::Peer;
+use crate::metrics::{ConnectionEvent, Connections};
 
 const BACKLOG: i32 = 4096;
 /// How long an accept that failed for want of descriptors or memory waits before the next.
@@ -109,7 +109,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct Server {
     phase: watch::Sender<Phase>,
-    open: Arc<AtomicI64>,
+    open: Arc<Connections>,
     workers: Vec<std::thread::JoinHandle<io::Result<()>>>,
 }
 
@@ -119,7 +119,7 @@ pub enum Drained {
     /// Every connection ended by itself.
     Whole,
     /// The deadline came first; this many connections were cut.
-    Cut(i64),
+    Cut(u64),
 }
 
 impl Server {
@@ -127,7 +127,12 @@ impl Server {
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub fn start<M, H, F>(bound: Bound, limits: ConnectionLimits, open: Arc<AtomicI64>, handler: M) -> io::Result<Self>
+    pub fn start<M, H, F>(
+        bound: Bound,
+        limits: ConnectionLimits,
+        open: Arc<Connections>,
+        handler: M,
+    ) -> io::Result<Self>
     where
         M: Fn(usize) -> H + Clone + Send + 'static,
         H: Fn(Request<Incoming>, Peer) -> F + 'static,
@@ -157,7 +162,7 @@ impl Server {
         let end = Instant::now() + deadline;
         while !self.is_finished() {
             if Instant::now() >= end {
-                let cut = self.open.load(Ordering::Relaxed);
+                let cut = self.open.open();
                 self.phase.send_replace(Phase::Cut);
                 return Drained::Cut(cut);
             }
@@ -182,7 +187,7 @@ impl Server {
 /// Accepts and keeps the connections of one worker.
 struct Acceptor<H> {
     limits: ConnectionLimits,
-    open: Arc<AtomicI64>,
+    open: Arc<Connections>,
     handler: Rc<H>,
     now: Rc<Cell<Tick>>,
     connections: Rc<RefCell<HashMap<u64, Rc<Watch>>>>,
@@ -194,13 +199,13 @@ struct Acceptor<H> {
 struct Registration {
     id: u64,
     connections: Rc<RefCell<HashMap<u64, Rc<Watch>>>>,
-    open: Arc<AtomicI64>,
+    open: Arc<Connections>,
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
         self.connections.borrow_mut().remove(&self.id);
-        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.open.closed();
     }
 }
 
@@ -209,7 +214,7 @@ where
     H: Fn(Request<Incoming>, Peer) -> F + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Unpin + 'static,
 {
-    fn new(limits: ConnectionLimits, open: Arc<AtomicI64>, handler: H) -> Self {
+    fn new(limits: ConnectionLimits, open: Arc<Connections>, handler: H) -> Self {
         Self {
             limits,
             open,
@@ -274,6 +279,7 @@ where
             Ok((stream, address)) => self.spawn(stream, address),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
+                self.open.count(ConnectionEvent::Failed);
                 tracing::warn!(%error, "cannot accept connections for now; raise the limit of open files if this repeats");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -281,7 +287,7 @@ where
     }
 
     fn spawn(&self, stream: TcpStream, address: SocketAddr) {
-        if usize::try_from(self.open.load(Ordering::Relaxed)).unwrap_or(0) >= self.limits.connections {
+        if self.open.open() >= self.limits.connections as u64 {
             return self.refuse(stream);
         }
         if let Err(error) = stream.set_nodelay(true) {
@@ -289,9 +295,9 @@ where
             return;
         }
         let id = self.next_id.replace(self.next_id.get() + 1);
-        let watch = Watch::new(Rc::clone(&self.now));
+        let watch = Watch::new(Rc::clone(&self.now), Arc::clone(&self.open));
         self.connections.borrow_mut().insert(id, Rc::clone(&watch));
-        self.open.fetch_add(1, Ordering::Relaxed);
+        self.open.opened();
         let registration = Registration { id, connections: Rc::clone(&self.connections), open: Arc::clone(&self.open) };
         let handler = Rc::clone(&self.handler);
         tokio::task::spawn_local(async move {
@@ -303,6 +309,7 @@ where
     /// An early 503. The connection lingers a moment, since closing it over an unread request would reset it
     /// before the answer is read.
     fn refuse(&self, mut stream: TcpStream) {
+        self.open.count(ConnectionEvent::Refused);
         if self.refusals.get() >= MAX_REFUSALS {
             return;
         }
@@ -330,7 +337,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// Ends the connections that are late, once a tick.
 async fn sweep(
-    (limits, open): (ConnectionLimits, Arc<AtomicI64>),
+    (limits, open): (ConnectionLimits, Arc<Connections>),
     now: Rc<Cell<Tick>>,
     connections: Rc<RefCell<HashMap<u64, Rc<Watch>>>>,
 ) {
@@ -343,13 +350,11 @@ async fn sweep(
         ticks.tick().await;
         now.set(now.get().wrapping_add(1));
         let connections = connections.borrow();
-        for watch in connections.values().filter(|watch| watch.is_late(deadlines)) {
-            watch.tell(Order::Cut);
-        }
-        if usize::try_from(open.load(Ordering::Relaxed)).unwrap_or(0) >= limits.connections {
+        connections.values().filter(|watch| watch.is_late(deadlines)).for_each(|watch| watch.cut_off());
+        if open.open() >= limits.connections as u64 {
             // The cap must not be held by those who only hold it; a part at a time, so that not all return at once.
             let idle = connections.values().filter(|watch| watch.is_idle_for(spared));
-            idle.take(connections.len().div_ceil(8)).for_each(|watch| watch.tell(Order::Cut));
+            idle.take(connections.len().div_ceil(8)).for_each(|watch| watch.cut_off());
         }
     }
 }

@@ -3,13 +3,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
+
+use crate::metrics::Occupancy;
 
 /// The waiting bodies of one worker.
 #[derive(Debug)]
 pub struct Waiting {
     limit: usize,
+    occupancy: Arc<Occupancy>,
     next: Cell<u64>,
     /// By age; dropping one tells it to give way.
     places: RefCell<BTreeMap<u64, oneshot::Sender<()>>>,
@@ -24,10 +28,10 @@ pub struct Place<'a> {
 }
 
 impl Waiting {
-    /// Room for so many.
+    /// Room for so many; `occupancy` is told how many there are.
     #[must_use]
-    pub fn new(limit: usize) -> Self {
-        Self { limit: limit.max(1), next: Cell::new(0), places: RefCell::default() }
+    pub fn new(limit: usize, occupancy: Arc<Occupancy>) -> Self {
+        Self { limit: limit.max(1), occupancy, next: Cell::new(0), places: RefCell::default() }
     }
 
     /// Takes a place, from the one that has waited longest when there is no other.
@@ -39,6 +43,7 @@ impl Waiting {
             drop(places.pop_first());
         }
         places.insert(number, place);
+        self.occupancy.set_bodies(places.len());
         Place { waiting: self, number, taken }
     }
 }
@@ -53,7 +58,9 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.waiting.places.borrow_mut().remove(&self.number);
+        let mut places = self.waiting.places.borrow_mut();
+        places.remove(&self.number);
+        self.waiting.occupancy.set_bodies(places.len());
     }
 }
 
@@ -70,7 +77,7 @@ mod tests {
 
     #[test]
     fn t019_the_one_that_has_waited_longest_gives_way_and_no_other() {
-        let waiting = Waiting::new(2);
+        let waiting = Waiting::new(2, Arc::default());
         let (mut first, second) = (waiting.enter(), waiting.enter());
         assert!(!is_taken(&mut first));
         let mut third = waiting.enter();

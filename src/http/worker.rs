@@ -18,8 +18,8 @@ use crate::audit::Trail;
 use crate::jwt::SignQueue;
 use crate::keys::KeySet;
 use crate::limiter::FailureLimiter;
-use crate::metrics::{Endpoint, Shard};
-use crate::oauth::Algorithm;
+use crate::metrics::{Endpoint, Shard, Shed};
+use crate::oauth::{Algorithm, OAuthError};
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -51,13 +51,14 @@ impl Worker {
         let jwks = RefCell::new(Published::new(&app.keys.load(), max_age));
         let serve = &app.config.serve;
         let max_in_flight = serve.max_in_flight.div_ceil(serve.workers());
+        let occupancy = app.metrics.shard(index).occupancy();
         Self {
             index,
             queue: SignQueue::default(),
             limiter,
             pacing,
-            overload: Overload::new(max_in_flight),
-            waiting: Waiting::new(max_in_flight),
+            overload: Overload::new(max_in_flight, Arc::clone(occupancy)),
+            waiting: Waiting::new(max_in_flight, Arc::clone(occupancy)),
             routes: Routes::new(&app.issuer),
             metadata: Document::new(&metadata::render(&app.issuer), "application/json", max_age),
             jwks,
@@ -107,10 +108,18 @@ impl Worker {
         &self.routes
     }
 
-    /// A permit to begin a request, or `None` when this worker has too much to do.
-    #[must_use]
-    pub fn admit(&self, now: Instant) -> Option<Permit> {
-        self.overload.admit(now)
+    /// A permit to begin a request.
+    ///
+    /// # Errors
+    /// When this worker has too much to do.
+    pub fn admit(&self, now: Instant) -> Result<Permit, OAuthError> {
+        self.overload.admit(now).map_err(|reason| self.shed(reason))
+    }
+
+    /// Counts a request that is refused early, and says what it is told.
+    pub fn shed(&self, reason: Shed) -> OAuthError {
+        self.shard().count_shed(reason);
+        OAuthError::TEMPORARILY_UNAVAILABLE
     }
 
     /// Counts a reply, and lets it end its connection where one can be ended and the process is about to stop. Asked

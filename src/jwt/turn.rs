@@ -68,6 +68,13 @@ impl Line {
         Ok(Some(Turn(Box::new(Place { signers: self.signers()?, turn }))))
     }
 
+    /// How many turns are taken, and how many there are.
+    #[must_use]
+    pub fn length(&self) -> (usize, usize) {
+        let most = self.at_once * TURNS_EACH;
+        (most.saturating_sub(self.turns.available_permits()), most)
+    }
+
     /// The way to the threads that sign.
     fn signers(&self) -> Result<mpsc::Sender<Job>, LineFull> {
         let mut signers = self.signers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -144,6 +144,30 @@ pub fn is_due<'a>(
     !waits && !every.is_zero() && age.is_some_and(|age| age >= every)
 }
 
+/// When another key of this ring takes over: the one that waits, or the one that the age of the active one calls for.
+#[must_use]
+pub fn next_rotation<'a>(
+    ring: impl Iterator<Item = &'a KeyRecord>,
+    every: Duration,
+    now: UnixTime,
+) -> Option<UnixTime> {
+    let (mut waits, mut planned) = (None::<UnixTime>, None);
+    for record in ring {
+        match KeyState::of(record, now) {
+            KeyState::Published => waits = waits.min(Some(record.activated_at)).or(Some(record.activated_at)),
+            KeyState::Active if !every.is_zero() => planned = planned.or(Some(record.activated_at.plus(every))),
+            KeyState::Active | KeyState::Retired | KeyState::Removed => {}
+        }
+    }
+    waits.or(planned)
+}
+
+/// When the newest key of this ring was published.
+#[must_use]
+pub fn last_rotation<'a>(ring: impl Iterator<Item = &'a KeyRecord>, now: UnixTime) -> Option<UnixTime> {
+    ring.map(|record| record.published_at).filter(|at| *at <= now).max()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +254,23 @@ mod tests {
         let planned = plan_rotation(&records, key(2, &master, 0), LEAD, at(1400)).unwrap();
         assert!(!due(&planned, 500, 1450), "under way");
         assert!(!due(&planned, 500, 1500) && due(&planned, 500, 1900), "and again for the next one");
+    }
+
+    #[test]
+    fn the_next_rotation_is_that_of_the_key_that_waits_or_of_the_age_of_the_one_that_signs() {
+        let master = MasterKey::from_random([9; 32]);
+        let records = [key(1, &master, 1000)];
+        let next = |records: &[KeyRecord], every, now| {
+            next_rotation(records.iter(), Duration::from_secs(every), at(now)).map(UnixTime::seconds)
+        };
+        assert_eq!(next(&records, 500, 1100), Some(1500));
+        assert_eq!(next(&records, 0, 1100), None, "switched off");
+        assert_eq!(next(&records, 500, 1700), Some(1500), "overdue");
+        let planned = plan_rotation(&records, key(2, &master, 0), LEAD, at(1400)).unwrap();
+        assert_eq!(next(&planned, 0, 1450), Some(1500), "by command");
+        assert_eq!(next(&planned, 500, 1500), Some(2000), "it has taken over");
+        assert_eq!(last_rotation(planned.iter(), at(1450)), Some(at(1400)));
+        assert_eq!(last_rotation(planned.iter(), at(1399)), Some(at(1000)), "a clock that was set back");
     }
 
     fn key_of(algorithm: Algorithm, seed: u8, master: &MasterKey) -> KeyRecord {

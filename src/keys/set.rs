@@ -144,13 +144,6 @@ impl KeySet {
         ring.filter(|(record, _)| waits(record)).map(|(record, _)| record.activated_at).min()
     }
 
-    /// Since when the oldest of the keys that sign at `now` has done so.
-    #[must_use]
-    pub fn active_since(&self, now: UnixTime) -> Option<UnixTime> {
-        let active = Algorithm::ALL.into_iter().filter_map(|algorithm| self.find_active(algorithm, now));
-        active.map(|(record, _)| record.activated_at).min()
-    }
-
     /// The records behind it, newest first within each ring.
     pub fn records(&self) -> impl Iterator<Item = &KeyRecord> + Clone {
         self.signing.iter().map(|(record, _)| record)
@@ -247,7 +240,6 @@ mod tests {
         let members = |key: usize| document["keys"][key].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert_eq!(members(0), ["alg", "e", "kid", "kty", "n", "use"]);
         assert_eq!(members(2), ["alg", "crv", "kid", "kty", "use", "x", "y"]);
-        assert_eq!(set.active_since(at(9)), Some(at(1)), "the oldest of the four");
     }
 
     #[test]

@@ -1,72 +1,195 @@
-//! Adds the workers' shards up at scrape time and gives them to the Prometheus crate.
+//! Adds up at scrape time what the workers and the listener count, and gives it to the Prometheus crate.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Metric, MetricFamily, MetricType};
 
 use super::count::{Bounds, Count, Distribution};
-use super::shard::{BATCHES, DURATIONS, Endpoint, STAGES, STATUSES, Shard};
+use super::family::{Labels, Unit, counter, counters, family, float, histogram, seconds, sole_gauge};
+use super::listener::{ConnectionEvent, Connections};
+use super::occupancy::{Shed, WAITS};
+use super::shard::{AuthMethod, BATCHES, DURATIONS, Endpoint, STAGES, STATUSES, Shard, UNANSWERED, Verdict};
 use super::stages::Stage;
-use crate::oauth::{Algorithm, ErrorCode};
-
-/// `(name, help, variable labels)` of each family, in the order in which they are collected.
-const FAMILIES: [(&str, &str, &[&str]); 9] = [
-    ("jeton_token_requests_total", "Token requests by outcome: issued, or the error code.", &["outcome"]),
-    ("jeton_token_request_duration_seconds", "Time from a parsed head to the reply of a token request.", &[]),
-    (
-        "jeton_stage_duration_seconds",
-        "Time that one stage of a token request took; of one in 16 requests per worker, if it got its token.",
-        &["stage"],
-    ),
-    ("jeton_http_requests_total", "Replies of the public listener.", &["endpoint", "status"]),
-    ("jeton_connections", "Open connections of the public listener.", &[]),
-    ("jeton_client_cache_total", "Clients found in memory (hit) or asked of the store (miss).", &["result"]),
-    ("jeton_signatures_total", "Signatures made, by algorithm.", &["alg"]),
-    ("jeton_sign_batch_size", "Signatures that a worker made together.", &[]),
-    ("jeton_sign_queue_length", "Requests that wait for a worker to sign.", &[]),
-];
-
-/// Names and values.
-type Labels<'a> = [(&'a str, &'a str)];
-/// What a count is in the unit of its metric.
-type Unit = fn(u64) -> f64;
+use crate::oauth::{Algorithm, AuthFailure, ErrorCode};
 
 /// The collector of all shards.
 pub struct Shards {
     workers: Arc<[Shard]>,
-    connections: Arc<AtomicI64>,
+    connections: Arc<Connections>,
     descs: Vec<Desc>,
 }
 
 impl Shards {
     /// # Errors
     /// When a name or label is not one of Prometheus's alphabet.
-    pub fn new(shards: Arc<[Shard]>, connections: Arc<AtomicI64>) -> Result<Self, prometheus::Error> {
-        let desc = |(name, help, labels): (&str, &str, &[&str])| {
-            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-            Desc::new(name.to_owned(), help.to_owned(), labels, std::collections::HashMap::new())
+    pub fn new(workers: Arc<[Shard]>, connections: Arc<Connections>) -> Result<Self, prometheus::Error> {
+        let mut shards = Self { workers, connections, descs: Vec::new() };
+        let desc = |family: &MetricFamily| {
+            let (name, help) = (family.name().to_owned(), family.help().to_owned());
+            Desc::new(name, help, Vec::new(), std::collections::HashMap::new())
         };
-        let descs = FAMILIES.into_iter().map(desc).collect::<Result<_, _>>()?;
-        Ok(Self { workers: shards, connections, descs })
+        shards.descs = shards.families().iter().map(desc).collect::<Result<_, _>>()?;
+        Ok(shards)
+    }
+
+    fn families(&self) -> Vec<MetricFamily> {
+        [self.of_requests(), self.of_clients(), self.of_tokens(), self.of_workers(), self.of_connections()].concat()
+    }
+
+    fn of_requests(&self) -> Vec<MetricFamily> {
+        vec![
+            counters(
+                "jeton_token_requests_total",
+                "Token requests by outcome: issued, or the error code that was answered.",
+                self.token_requests(),
+            ),
+            family(
+                MetricType::HISTOGRAM,
+                ("jeton_token_request_duration_seconds", "Time from a whole head to the reply of a token request."),
+                vec![self.histogram((&[], seconds), &DURATIONS, |shard| Some(&shard.durations))],
+            ),
+            family(
+                MetricType::HISTOGRAM,
+                (
+                    "jeton_stage_duration_seconds",
+                    "Time of each stage of a token request that got its token; one request in 16 per worker is timed.",
+                ),
+                Stage::ALL.map(|stage| self.stage(stage)).into(),
+            ),
+            counters(
+                "jeton_http_requests_total",
+                "Requests of the public listener by the status of the reply; none: whoever sent it had gone.",
+                self.http_requests(),
+            ),
+        ]
+    }
+
+    fn of_clients(&self) -> Vec<MetricFamily> {
+        let methods = AuthMethod::ALL.map(|method| (method.as_str(), method as usize));
+        let reasons = AuthFailure::ALL.map(|reason| (reason.as_str(), reason as usize));
+        vec![
+            counters(
+                "jeton_client_cache_total",
+                "Clients found in memory (hit) or asked of the store (miss).",
+                vec![
+                    counter(&[("result", "hit")], self.sum(|shard| Some(&shard.hits))),
+                    counter(&[("result", "miss")], self.sum(|shard| Some(&shard.misses))),
+                ],
+            ),
+            counters(
+                "jeton_client_authentications_total",
+                "Clients that proved who they are, at any endpoint, by method.",
+                self.each("method", &methods, |shard| &shard.authenticated),
+            ),
+            counters(
+                "jeton_authentication_failures_total",
+                "Clients that did not, by the reason that they are never told.",
+                self.each("reason", &reasons, |shard| &shard.failures),
+            ),
+        ]
+    }
+
+    fn of_tokens(&self) -> Vec<MetricFamily> {
+        let algorithms = Algorithm::ALL.map(|algorithm| (algorithm.as_str(), algorithm.index()));
+        let introspected = [("active", Verdict::Active as usize), ("inactive", Verdict::Inactive as usize)];
+        let revoked = [("revoked", Verdict::Revoked as usize), ("unknown", Verdict::Unknown as usize)];
+        vec![
+            counters(
+                "jeton_signatures_total",
+                "Signatures made, by algorithm.",
+                self.each("alg", &algorithms, |shard| &shard.signatures),
+            ),
+            family(
+                MetricType::HISTOGRAM,
+                ("jeton_sign_batch_size", "Signatures that a worker made together."),
+                vec![self.histogram((&[], float), &BATCHES, |shard| Some(&shard.batches))],
+            ),
+            sole_gauge(
+                "jeton_sign_queue_length",
+                "Requests that wait for a worker to sign.",
+                float(self.sum(|shard| Some(&shard.sign_queue))),
+            ),
+            counters(
+                "jeton_introspections_total",
+                "Tokens that resource servers asked about, by what they were told.",
+                self.each("result", &introspected, |shard| &shard.verdicts),
+            ),
+            counters(
+                "jeton_revocations_total",
+                "Tokens that clients cut off; unknown: it was no token of ours, or over already.",
+                self.each("result", &revoked, |shard| &shard.verdicts),
+            ),
+        ]
+    }
+
+    fn of_workers(&self) -> Vec<MetricFamily> {
+        let reasons = Shed::ALL.map(|reason| (reason.as_str(), reason as usize));
+        vec![
+            sole_gauge(
+                "jeton_requests_in_flight",
+                "Requests that are begun and not yet answered.",
+                float(self.sum(|shard| Some(&shard.occupancy.in_flight))),
+            ),
+            sole_gauge(
+                "jeton_bodies_awaited",
+                "Requests whose body is still on its way.",
+                float(self.sum(|shard| Some(&shard.occupancy.bodies))),
+            ),
+            counters(
+                "jeton_requests_shed_total",
+                "Requests that were refused early, with 503, so that others are answered in time.",
+                self.each("reason", &reasons, |shard| &shard.sheds),
+            ),
+            family(
+                MetricType::HISTOGRAM,
+                (
+                    "jeton_run_queue_wait_seconds",
+                    "Time that a request waits before its worker looks at it; sampled every 5 ms while requests come.",
+                ),
+                vec![self.histogram((&[], seconds), &WAITS, |shard| Some(&shard.occupancy.waits))],
+            ),
+        ]
+    }
+
+    fn of_connections(&self) -> Vec<MetricFamily> {
+        let event = |event: ConnectionEvent| counter(&[("event", event.as_str())], self.connections.counted(event));
+        vec![
+            sole_gauge("jeton_connections", "Open connections of the public listener.", float(self.connections.open())),
+            counters(
+                "jeton_connection_events_total",
+                "Connections of the public listener: accepted, refused beyond the cap, failed to be accepted, cut for \
+                 being late or idle, malformed for sending what is no request.",
+                ConnectionEvent::ALL.map(event).into(),
+            ),
+        ]
     }
 
     fn sum(&self, pick: impl Fn(&Shard) -> Option<&Count>) -> u64 {
         self.workers.iter().filter_map(pick).map(Count::read).sum()
     }
 
+    /// A sample for each value of a label, from the counter at its position.
+    fn each<const N: usize>(
+        &self,
+        label: &str,
+        values: &[(&str, usize)],
+        pick: impl Fn(&Shard) -> &[Count; N],
+    ) -> Vec<Metric> {
+        let sample = |(value, at): &(&str, usize)| counter(&[(label, value)], self.sum(|shard| pick(shard).get(*at)));
+        values.iter().map(sample).collect()
+    }
+
     fn token_requests(&self) -> Vec<Metric> {
         let names = std::iter::once("issued").chain(ErrorCode::ALL.into_iter().map(ErrorCode::as_str));
-        let count =
-            |(position, name)| counter(&[("outcome", name)], self.sum(|shard: &Shard| shard.outcomes.get(position)));
-        names.enumerate().map(count).collect()
+        let values: Vec<(&str, usize)> = names.zip(0..).collect();
+        self.each("outcome", &values, |shard| &shard.outcomes)
     }
 
     /// A histogram of what the shards count, in `unit`s of it.
     fn histogram<const N: usize>(
         &self,
-        (labels, unit): (&Labels<'_>, Unit),
+        form: (Labels<'_>, Unit),
         bounds: &Bounds<N>,
         pick: impl Fn(&Shard) -> Option<&Distribution<N>>,
     ) -> Metric {
@@ -75,20 +198,7 @@ impl Shards {
             counts.iter_mut().zip(buckets).for_each(|(count, more)| *count += more);
             sum += total;
         }
-        let bucket = |below: &mut u64, (bound, count): (&u64, &u64)| {
-            *below += count;
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(unit(*bound));
-            bucket.set_cumulative_count(*below);
-            Some(bucket)
-        };
-        let mut histogram = Histogram::default();
-        histogram.set_bucket(bounds.0.iter().zip(&counts).scan(0, bucket).collect());
-        histogram.set_sample_count(counts.iter().sum());
-        histogram.set_sample_sum(unit(sum));
-        let mut metric = Metric::from_label(pairs(labels));
-        metric.set_histogram(histogram);
-        metric
+        histogram(form, bounds, &(counts, sum))
     }
 
     fn stage(&self, stage: Stage) -> Metric {
@@ -102,20 +212,21 @@ impl Shards {
             for position in 0..=STATUSES.len() {
                 let count = self.sum(|shard| shard.http.get(endpoint as usize).and_then(|row| row.get(position)));
                 if count > 0 {
-                    let status = STATUSES.get(position).map_or_else(|| "other".to_owned(), u16::to_string);
+                    let status = status(position);
                     metrics.push(counter(&[("endpoint", endpoint.as_str()), ("status", &status)], count));
                 }
             }
         }
         metrics
     }
+}
 
-    fn signatures(&self, algorithm: Algorithm) -> Metric {
-        counter(&[("alg", algorithm.as_str())], self.sum(|shard| shard.signatures.get(algorithm.index())))
-    }
-
-    fn open_connections(&self) -> Metric {
-        gauge(f64::from(self.connections.load(Ordering::Relaxed).try_into().unwrap_or(u32::MAX)))
+/// The label of the status at a position of the counters.
+fn status(position: usize) -> String {
+    match STATUSES.get(position) {
+        Some(&UNANSWERED) => "none".to_owned(),
+        Some(status) => status.to_string(),
+        None => "other".to_owned(),
     }
 }
 
@@ -125,64 +236,6 @@ impl Collector for Shards {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let kinds = [
-            (MetricType::COUNTER, self.token_requests()),
-            (MetricType::HISTOGRAM, vec![self.histogram((&[], seconds), &DURATIONS, |shard| Some(&shard.durations))]),
-            (MetricType::HISTOGRAM, Stage::ALL.map(|stage| self.stage(stage)).into()),
-            (MetricType::COUNTER, self.http_requests()),
-            (MetricType::GAUGE, vec![self.open_connections()]),
-            (
-                MetricType::COUNTER,
-                vec![
-                    counter(&[("result", "hit")], self.sum(|shard| Some(&shard.hits))),
-                    counter(&[("result", "miss")], self.sum(|shard| Some(&shard.misses))),
-                ],
-            ),
-            (MetricType::COUNTER, Algorithm::ALL.map(|algorithm| self.signatures(algorithm)).into()),
-            (MetricType::HISTOGRAM, vec![self.histogram((&[], float), &BATCHES, |shard| Some(&shard.batches))]),
-            (MetricType::GAUGE, vec![gauge(float(self.sum(|shard| Some(&shard.sign_queue))))]),
-        ];
-        let families = FAMILIES.into_iter().zip(kinds).map(|((name, help, _), (kind, metrics))| {
-            let mut family = MetricFamily::default();
-            family.set_name(name.to_owned());
-            family.set_help(help.to_owned());
-            family.set_field_type(kind);
-            family.set_metric(metrics);
-            family
-        });
-        families.filter(|family| !family.get_metric().is_empty()).collect()
+        self.families().into_iter().filter(|family| !family.get_metric().is_empty()).collect()
     }
-}
-
-fn pairs(labels: &Labels<'_>) -> Vec<LabelPair> {
-    let pair = |(name, value): &(&str, &str)| {
-        let mut pair = LabelPair::default();
-        pair.set_name((*name).to_owned());
-        pair.set_value((*value).to_owned());
-        pair
-    };
-    labels.iter().map(pair).collect()
-}
-
-fn gauge(value: f64) -> Metric {
-    let mut gauge = Gauge::default();
-    gauge.set_value(value);
-    Metric::from_gauge(gauge)
-}
-
-fn counter(labels: &Labels<'_>, value: u64) -> Metric {
-    let mut counter = Counter::default();
-    counter.set_value(float(value));
-    let mut metric = Metric::from_label(pairs(labels));
-    metric.set_counter(counter);
-    metric
-}
-
-#[allow(clippy::cast_precision_loss, reason = "Prometheus counts in doubles; 2^53 events take millennia")]
-const fn float(value: u64) -> f64 {
-    value as f64
-}
-
-fn seconds(nanos: u64) -> f64 {
-    float(nanos) / 1e9
 }

@@ -1,10 +1,12 @@
 //! What one worker counts: plain numbers that only it writes.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::count::{Bounds, Count, Distribution, nanos};
+use super::occupancy::{Occupancy, Shed};
 use super::stages::{Laps, SAMPLED, Stage};
-use crate::oauth::{Algorithm, ErrorCode};
+use crate::oauth::{Algorithm, AuthFailure, ErrorCode};
 
 /// The endpoints that requests are counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +52,43 @@ pub enum CacheResult {
     Miss,
 }
 
+/// How a client that came in has proved who it is, as metadata names it (RFC 8414 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// `client_secret_basic`.
+    Basic,
+    /// `client_secret_post`.
+    Post,
+}
+
+impl AuthMethod {
+    pub(super) const ALL: [Self; 2] = [Self::Basic, Self::Post];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Basic => "client_secret_basic",
+            Self::Post => "client_secret_post",
+        }
+    }
+}
+
+/// What became of a question about a token, or of the wish to cut one off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Introspected: it is good.
+    Active,
+    /// Introspected: it is not, or not for the caller to know.
+    Inactive,
+    /// Revoked.
+    Revoked,
+    /// To be revoked, but no token of ours.
+    Unknown,
+}
+
+/// The status of a request that got no reply, since whoever sent it had gone.
+pub const UNANSWERED: u16 = 0;
 /// The statuses that are told apart; the last counter is for all others.
-pub const STATUSES: [u16; 13] = [200, 204, 304, 400, 401, 404, 405, 408, 413, 415, 429, 500, 503];
+pub const STATUSES: [u16; 14] = [200, 204, 304, 400, 401, 404, 405, 408, 413, 415, 429, 500, 503, UNANSWERED];
 /// Upper bounds of the latency histogram, in nanoseconds.
 pub const DURATIONS: Bounds<14> = Bounds([
     10_000,
@@ -107,14 +144,17 @@ pub struct Shard {
     pub(super) signatures: [Count; Algorithm::ALL.len()],
     pub(super) batches: Distribution<7>,
     pub(super) sign_queue: Count,
+    pub(super) authenticated: [Count; AuthMethod::ALL.len()],
+    pub(super) failures: [Count; AuthFailure::ALL.len()],
+    pub(super) verdicts: [Count; 4],
+    pub(super) sheds: [Count; Shed::ALL.len()],
+    pub(super) occupancy: Arc<Occupancy>,
 }
 
 impl Shard {
     /// Counts an answered token request: issued, or refused with a code.
     pub fn count_token_request(&self, refused: Option<ErrorCode>, took: Duration) {
-        if let Some(outcome) = self.outcomes.get(refused.map_or(0, |code| code.index() + 1)) {
-            outcome.add(1);
-        }
+        count(&self.outcomes, refused.map_or(0, |code| code.index() + 1));
         self.durations.observe(&DURATIONS, nanos(took));
     }
 
@@ -136,8 +176,8 @@ impl Shard {
     /// Counts a reply of the public listener.
     pub fn count_http(&self, endpoint: Endpoint, status: u16) {
         let position = STATUSES.iter().position(|known| *known == status).unwrap_or(STATUSES.len());
-        if let Some(count) = self.http.get(endpoint as usize).and_then(|by_status| by_status.get(position)) {
-            count.add(1);
+        if let Some(by_status) = self.http.get(endpoint as usize) {
+            count(by_status, position);
         }
     }
 
@@ -146,6 +186,32 @@ impl Shard {
         if let Some(count) = self.signatures.get(algorithm.index()) {
             count.add(made as u64);
         }
+    }
+
+    /// Counts a client that has come in.
+    pub fn count_authenticated(&self, method: AuthMethod) {
+        count(&self.authenticated, method as usize);
+    }
+
+    /// Counts one that has not.
+    pub fn count_failure(&self, reason: AuthFailure) {
+        count(&self.failures, reason as usize);
+    }
+
+    /// Counts an introspection or a revocation that was answered.
+    pub fn count_verdict(&self, verdict: Verdict) {
+        count(&self.verdicts, verdict as usize);
+    }
+
+    /// Counts a request that was refused early.
+    pub fn count_shed(&self, reason: Shed) {
+        count(&self.sheds, reason as usize);
+    }
+
+    /// How busy this worker is.
+    #[must_use]
+    pub const fn occupancy(&self) -> &Arc<Occupancy> {
+        &self.occupancy
     }
 
     /// Counts signatures that were made together.
@@ -164,5 +230,11 @@ impl Shard {
             CacheResult::Hit => self.hits.add(1),
             CacheResult::Miss => self.misses.add(1),
         }
+    }
+}
+
+fn count(counts: &[Count], position: usize) {
+    if let Some(count) = counts.get(position) {
+        count.add(1);
     }
 }

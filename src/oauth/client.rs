@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::algorithm::Algorithm;
 use super::audience::{Audience, MAX_RESOURCES};
+use super::auth_failure::AuthFailure;
 use super::error::{ErrorCode, OAuthError};
 use super::grant::Grant;
 use super::opaque::TokenFormat;
@@ -219,6 +220,18 @@ impl Client {
             }
         }
         accepted.filter(|_| client.is_some_and(|client| client.enabled))
+    }
+
+    /// Why [`Client::authenticate`] lets nobody in. Nobody but the operator's figures learns it.
+    #[must_use]
+    pub fn why_refused(client: Option<&Self>, presented: &SecretHash, now: UnixTime) -> AuthFailure {
+        let Some(client) = client else { return AuthFailure::UnknownClient };
+        let had = |secret: &ClientSecret| secret.hash.matches(presented) && !secret.is_live(now);
+        match client {
+            _ if !client.enabled => AuthFailure::DisabledClient,
+            _ if client.secrets.iter().any(had) => AuthFailure::ExpiredSecret,
+            _ => AuthFailure::WrongSecret,
+        }
     }
 
     /// What the client gets for this request: grant type, scope and target, checked in this order.

@@ -6,6 +6,7 @@
 
 pub mod algorithm;
 pub mod audience;
+pub mod auth_failure;
 pub mod checked;
 pub mod client;
 pub mod client_auth;
@@ -22,6 +23,7 @@ pub mod token_reference;
 
 pub use algorithm::Algorithm;
 pub use audience::{Audience, IssuerUrl};
+pub use auth_failure::AuthFailure;
 pub use client::{Client, ClientId, ClientSecret, SecretId};
 pub use client_auth::{ClientAuth, Presented};
 pub use error::{ErrorCode, OAuthError};

@@ -25,12 +25,13 @@ impl ObservedStore {
     /// Counts the operations of `inner`, and sets `damaged` when one finds that it is.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, metrics: StoreMetrics, damaged: Arc<AtomicBool>) -> Self {
+        metrics.declare_errors(&StoreError::KINDS);
         Self { inner, metrics, damaged }
     }
 
     fn observe<'a, T: Send + 'a>(&'a self, operation: &'static str, pending: Pending<'a, T>) -> Pending<'a, T> {
         Box::pin(async move {
-            let started = Instant::now();
+            let (started, _under_way) = (Instant::now(), self.metrics.begin());
             let result = pending.await;
             self.metrics.observe(operation, started.elapsed(), result.as_ref().err().map(StoreError::kind));
             if let Err(StoreError::Corrupt(_)) = result {

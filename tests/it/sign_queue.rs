@@ -59,7 +59,7 @@ impl Station {
 
     /// A number of the metrics.
     fn counted(&self, series: &str) -> usize {
-        let text = String::from_utf8(self.metrics.render().unwrap()).unwrap();
+        let text = String::from_utf8(self.metrics.render(None).unwrap()).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("{series} is missing in\n{text}")).parse().unwrap()
     }

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::Response;
@@ -13,6 +12,7 @@ use jeton::config::{Config, RawConfig};
 use jeton::http::{Bound, ConnectionLimits, Server as Workers, Worker};
 use jeton::keys::MasterKey;
 use jeton::limiter::FailureLimiter;
+use jeton::metrics::Connections;
 use jeton::oauth::IssuerUrl;
 use jeton::store::OpenMode;
 
@@ -38,7 +38,7 @@ fn expect_server_error(answer: &Answer, what: &str) {
 fn t225_p12_a_panic_in_one_request_is_a_500_and_nothing_else() {
     let bound = Bound::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
     let address = bound.address().to_string();
-    let open = Arc::new(AtomicI64::new(0));
+    let open = Arc::<Connections>::default();
     let server = Workers::start(bound, LIMITS, Arc::clone(&open), |_| {
         |request: http::Request<hyper::body::Incoming>, _| {
             let path = request.uri().path().to_owned();
@@ -69,7 +69,7 @@ fn t225_p12_a_panic_in_one_request_is_a_500_and_nothing_else() {
     }
     assert!(!server.has_lost_a_worker());
     drop((other, others));
-    wait_for("no connection is left over", || (open.load(Ordering::Relaxed) == 0).then_some(()));
+    wait_for("no connection is left over", || (open.open() == 0).then_some(()));
 }
 
 /// The service as it is built at start, on a store in memory.
@@ -93,7 +93,7 @@ fn t225_a_panic_gives_its_permit_back_and_leaves_the_limiter_usable() {
     let pacing = jeton::http::pacing::Pacing::start().unwrap();
     let bound = Bound::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
     let address = bound.address().to_string();
-    let _server = Workers::start(bound, LIMITS, Arc::new(AtomicI64::new(0)), move |_| {
+    let _server = Workers::start(bound, LIMITS, Arc::default(), move |_| {
         let worker = Rc::new(Worker::new(Arc::clone(&app), Arc::clone(&limiter), pacing.clone(), 0));
         move |request: http::Request<hyper::body::Incoming>, peer: jeton::http::Peer| {
             let worker = Rc::clone(&worker);

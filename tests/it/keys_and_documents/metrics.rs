@@ -1,8 +1,13 @@
 //! What Prometheus sees: only on the operator's listener, well-formed, and of a closed set of series.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use crate::support::{GENEROUS, GRANT, Home, Server, basic, count, wait_for};
+use crate::support::h2::{CANCEL, DATA, H2, RST_STREAM, token_fields};
+use crate::support::{GENEROUS, GRANT, Home, Server, basic, count, need, wait_for};
 
 /// The one series that a busy machine may add.
 const BUSY: &str = r#"{endpoint="token",status="503"}"#;
@@ -111,4 +116,98 @@ fn x02_x05_hostile_requests_make_no_new_series_and_leave_no_text() {
     }
     // Some may have been refused for the load of this machine.
     assert!(server.metric(r#"jeton_token_requests_total{outcome="invalid_client"}"#) > f64::from(rounds) / 2.0);
+}
+
+#[test]
+fn x01_promtool_has_nothing_to_say_of_the_metrics() {
+    need("promtool");
+    let (server, client) = Server::usual();
+    server.ask_patiently(&client, GRANT);
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut promtool = promtool.spawn().unwrap();
+    promtool.stdin.take().unwrap().write_all(server.ops("/metrics").text().as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+}
+
+/// The quickest of many scrapes: what more the others took was the machine's other work.
+#[test]
+fn x03_a_scrape_is_quick_while_every_worker_is_overloaded() {
+    let home = Home::new();
+    let client = home.usual_client();
+    let server = home.serve(&format!("{}max_in_flight = 8\n", GENEROUS.replace("workers = 2", "workers = 1")));
+    let over = AtomicBool::new(false);
+    let (mut quickest, mut shed) = (Duration::MAX, 0.0);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let (mut wire, authorization) = (server.wire(), basic("nobody", "x"));
+                while !over.load(Ordering::Relaxed) {
+                    wire.post("/oauth2/token", &[("Authorization", &authorization)], GRANT);
+                    assert!(matches!(wire.answer().status, 401 | 503));
+                }
+            });
+        }
+        for _ in 0..20 {
+            server.ask(&client, GRANT);
+            let asked = Instant::now();
+            assert_eq!(server.ops("/metrics").status, 200);
+            quickest = quickest.min(asked.elapsed());
+        }
+        shed = server.metric(r#"jeton_requests_shed_total{reason="in_flight"}"#);
+        over.store(true, Ordering::Relaxed);
+    });
+    assert!(shed > 0.0, "that was no overload");
+    assert!(quickest < Duration::from_millis(100), "{quickest:?}");
+}
+
+#[test]
+fn x04_every_request_is_counted_once_whatever_becomes_of_it() {
+    let (server, client) = Server::usual();
+    let (right, wrong) = (client.basic(), basic(&client.id, "wrong"));
+    let mut sent = 0_u32;
+    let mut post = |path: &str, authorization: &str, form: &str| {
+        let mut wire = server.wire();
+        wire.post(path, &[("Authorization", authorization)], form);
+        wire.answer();
+        sent += 1;
+    };
+    for _ in 0..5 {
+        for (authorization, form) in [(&right, GRANT), (&wrong, GRANT), (&right, "grant_type=x"), (&right, "%zz")] {
+            post("/oauth2/token", authorization, form);
+        }
+        post("/oauth2/introspect", &right, "token=x");
+        post("/oauth2/revoke", &right, "token=x");
+        post("/oauth2/revoke", &wrong, "token=x");
+        post("/nowhere", &right, GRANT);
+    }
+    for path in ["/oauth2/token", "/.well-known/jwks.json", "/.well-known/openid-configuration", "/"] {
+        server.get(path);
+    }
+    let mut http2 = H2::connect(&server.address);
+    let stream = http2.open();
+    http2.headers(0, stream, &token_fields(&right));
+    http2.send(DATA, 0, stream, &GRANT.as_bytes()[..10]);
+    wait_for("the body is awaited", || (server.metric("jeton_bodies_awaited") > 0.0).then_some(()));
+    http2.send(RST_STREAM, 0, stream, &CANCEL.to_be_bytes());
+    let expected = f64::from(sent + 4 + 1);
+    let sum = |samples: &BTreeMap<String, f64>, start: &str| -> f64 {
+        samples.iter().filter(|(series, _)| series.starts_with(start)).map(|(_, value)| value).sum()
+    };
+    let found = wait_for("every request is counted", || {
+        let found = samples(&server.ops("/metrics").text());
+        (sum(&found, "jeton_http_requests_total{") >= expected).then_some(found)
+    });
+    assert!((sum(&found, "jeton_http_requests_total{") - expected).abs() < 0.5, "{found:?}");
+    // The one with the wrong method is no token request, and the one that was given up may have no outcome.
+    let unanswered = sum(&found, r#"jeton_http_requests_total{endpoint="token",status="none"}"#);
+    let of_endpoint = sum(&found, r#"jeton_http_requests_total{endpoint="token""#) - 1.0 - unanswered;
+    let outcomes = sum(&found, "jeton_token_requests_total{");
+    assert!((outcomes - of_endpoint).abs() < 0.5, "{outcomes} outcomes of {of_endpoint} token requests");
+    assert!((outcomes - found["jeton_token_request_duration_seconds_count"]).abs() < 0.5);
+    let came_in = sum(&found, "jeton_client_authentications_total{");
+    assert!(came_in >= 10.0 && sum(&found, "jeton_authentication_failures_total{") >= 10.0, "{found:?}");
+    assert!((sum(&found, "jeton_introspections_total{") - 5.0).abs() < 0.5);
 }

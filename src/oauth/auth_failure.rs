@@ -1,0 +1,47 @@
+//! Why an authentication failed: for the operator's figures only, since the client is never told.
+
+/// The reasons, from the one that says least to the one that says most; the metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AuthFailure {
+    /// Nothing was presented, or nothing that a client of ours could have.
+    Malformed,
+    /// No client has this id.
+    UnknownClient,
+    /// The client has no such secret.
+    WrongSecret,
+    /// The secret was the client's, until it expired.
+    ExpiredSecret,
+    /// The client is there, but may not come in.
+    DisabledClient,
+    /// Both readings of Basic authenticate somebody.
+    Ambiguous,
+    /// The source used up its failures, so nobody looked.
+    Throttled,
+}
+
+impl AuthFailure {
+    /// Every reason, in the order of its counters.
+    pub const ALL: [Self; 7] = [
+        Self::Malformed,
+        Self::UnknownClient,
+        Self::WrongSecret,
+        Self::ExpiredSecret,
+        Self::DisabledClient,
+        Self::Ambiguous,
+        Self::Throttled,
+    ];
+
+    /// The metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnknownClient => "unknown_client",
+            Self::WrongSecret => "wrong_secret",
+            Self::ExpiredSecret => "expired_secret",
+            Self::DisabledClient => "disabled_client",
+            Self::Ambiguous => "ambiguous",
+            Self::Throttled => "throttled",
+        }
+    }
+}
