@@ -2,7 +2,8 @@
 //!
 //! `seed STORE_URL TEMPLATE COUNT`: copies the client `TEMPLATE` under the ids `c-0000000000`, `c-0000000001`, …, so
 //! that all have its rights and its secret. The store's writer commits what waits together, so a million clients
-//! take minutes and not hours. Clients that are there already stay as they are.
+//! take minutes and not hours. Clients that are there already stay as they are. A store in Redis needs
+//! `JETON_MASTER_KEY_FILE`.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,8 +14,9 @@
 
 use std::sync::Arc;
 
+use jeton::config::{Config, RawConfig, master_key};
 use jeton::oauth::{Client, ClientId};
-use jeton::store::{OpenMode, Store, StoreError, StoreUrl};
+use jeton::store::{OpenMode, Store, StoreError};
 
 /// Writes that wait at a time; below the length of the store's queue.
 const AT_ONCE: u64 = 768;
@@ -25,7 +27,12 @@ fn main() {
         eprintln!("usage: seed STORE_URL TEMPLATE COUNT");
         std::process::exit(2);
     };
-    let store = StoreUrl::parse(url).unwrap().open(OpenMode::MustExist).unwrap();
+    let mut raw = RawConfig::default();
+    raw.read_environment(std::env::vars()).unwrap();
+    raw.set_flag("store.url", Some(url.clone()), "STORE_URL").unwrap();
+    let config = Config::from_raw(&raw).unwrap();
+    let options = master_key::store_options(&config).unwrap();
+    let store = config.store.url.open_with(OpenMode::MustExist, &options).unwrap();
     let count: u64 = count.parse().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

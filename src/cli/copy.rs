@@ -44,9 +44,14 @@ pub struct CopyArgs {
 pub async fn run(global: &Global, args: CopyArgs) -> Result<(), CliError> {
     let config = global.config()?;
     let (from, to) = (url("--from", &args.from)?, url("--to", &args.to)?);
-    let source = from.open(OpenMode::MustExist)?;
+    let open = |url: &StoreUrl, mode| {
+        let mut config = config.clone();
+        config.store.url = url.clone();
+        super::open(&config, mode)
+    };
+    let source = open(&from, OpenMode::MustExist)?;
     let key = check_master_key(&config, &*source, &to).await?;
-    let target = to.open(OpenMode::CreateIfMissing)?;
+    let target = open(&to, OpenMode::CreateIfMissing)?;
     let names = Names { from: from.to_string(), to: to.to_string() };
     let copy = Copy { global, names, key, progress: Progress::default() };
     copy.run((source, target), &args, useful_from(&config)).await

@@ -229,7 +229,7 @@ impl Global {
 
     /// The store that the command works on.
     fn open_store(&self) -> Result<Arc<dyn Store>, CliError> {
-        Ok(self.config()?.store.url.open(OpenMode::MustExist)?)
+        open(&self.config()?, OpenMode::MustExist)
     }
 
     /// The store, its master key and the time, for a command that changes something.
@@ -257,7 +257,11 @@ fn journal(config: &Config) -> Result<Option<Journal>, ConfigError> {
 /// Opens the store, or makes it when `mode` says so and there never was one.
 fn open_or_make(config: &Config, mode: OpenMode) -> Result<Arc<dyn Store>, CliError> {
     master_key::check_not_orphaned(config)?;
-    Ok(config.store.url.open(mode)?)
+    open(config, mode)
+}
+
+fn open(config: &Config, mode: OpenMode) -> Result<Arc<dyn Store>, CliError> {
+    Ok(config.store.url.open_with(mode, &master_key::store_options(config)?)?)
 }
 
 /// The store's master key: made with a new store, required with one that has keys.

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::{Config, ConfigError};
-use crate::keys::MasterKey;
-use crate::store::StoreUrl;
+use crate::keys::{MasterKey, RecordSeal};
+use crate::store::{StoreOptions, StoreUrl};
 
 const MAX_FILE_BYTES: u64 = 4096;
 
@@ -44,6 +44,20 @@ pub fn check_given(config: &Config) -> Result<(), ConfigError> {
         "master_key_file is not set: with a store in Redis it must be, since every server needs the same key (make one \
          by 'head -c 32 /dev/urandom | basenc --base64url | tr -d = > FILE; chmod 600 FILE')",
     ))
+}
+
+/// What a store is opened with: for one that others can write to, the marks of the records under the master key.
+///
+/// # Errors
+/// When the master key is needed for that and cannot be read.
+pub fn store_options(config: &Config) -> Result<StoreOptions, ConfigError> {
+    let redis = config.store.redis.clone();
+    if may_be_made(config) {
+        return Ok(StoreOptions { redis, seal: None });
+    }
+    check_given(config)?;
+    let master = path(config).map(|path| read(&path)).transpose()?;
+    Ok(StoreOptions { redis, seal: master.as_ref().map(RecordSeal::new) })
 }
 
 /// Whether a key that is missing may be made: not for a store that other machines use as well.

@@ -19,7 +19,7 @@ use crate::audit::{Policy, Rotation, TokenSample, WhenFull};
 use crate::keys::Lead;
 use crate::limiter::Allowance;
 use crate::oauth::{Audience, IssuerUrl};
-use crate::store::StoreUrl;
+use crate::store::{RedisOptions, StoreUrl};
 
 pub use raw::{Origin, RawConfig};
 pub use settings::SETTINGS;
@@ -120,6 +120,8 @@ pub struct StoreSettings {
     pub cache_clients: usize,
     /// How long known clients are served while the store is gone.
     pub outage_grace: Duration,
+    /// How Redis is used.
+    pub redis: RedisOptions,
 }
 
 /// `[limits]`.
@@ -205,6 +207,12 @@ impl Config {
                 url: raw.read("store.url", StoreUrl::parse)?,
                 cache_clients: raw.read("store.cache_clients", |text| number(text, 1, 100_000_000))?,
                 outage_grace: raw.read("store.outage_grace", duration::parse)?,
+                redis: RedisOptions {
+                    deadline: raw.read("store.redis_deadline", deadline)?,
+                    ca_file: raw.text("store.redis_ca_file").map(PathBuf::from),
+                    password_file: raw.text("store.redis_password_file").map(PathBuf::from),
+                    wait_replicas: raw.read("store.redis_wait_replicas", |text| number(text, 0, 16))?,
+                },
             },
             limits: Limits {
                 per_client: Self::allowance(raw, "limits.client_failures", "limits.client_failures_per_second")?,
@@ -294,6 +302,12 @@ fn number<T: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Result<T, Strin
     let allowed = || format!("a whole number from {least} to {most}");
     let number: u64 = text.parse().map_err(|_| allowed())?;
     if (least..=most).contains(&number) { T::try_from(number).map_err(|_| allowed()) } else { Err(allowed()) }
+}
+
+fn deadline(text: &str) -> Result<Duration, &'static str> {
+    const ALLOWED: &str = "from 10ms to 10s";
+    let deadline = duration::parse(text)?;
+    if (Duration::from_millis(10)..=Duration::from_secs(10)).contains(&deadline) { Ok(deadline) } else { Err(ALLOWED) }
 }
 
 fn not_empty(text: &str) -> Result<String, &'static str> {

@@ -68,6 +68,10 @@ impl MasterKey {
         self.hasher("jeton opaque token hash")
     }
 
+    pub(super) fn record_hasher(&self) -> SecretHasher {
+        self.hasher("jeton record authentication")
+    }
+
     fn hasher(&self, label: &str) -> SecretHasher {
         let mut key = self.derive(label);
         let hasher = SecretHasher::new(&key);

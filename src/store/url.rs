@@ -8,6 +8,7 @@ use super::memory::MemoryStore;
 use super::redis::{FORMS, RedisOptions, RedisStore, RedisUrl};
 use super::sqlite::SqliteStore;
 use super::{Store, StoreError};
+use crate::keys::RecordSeal;
 
 /// A store that can be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,10 +22,12 @@ pub enum StoreUrl {
 }
 
 /// What can be set about how a store is used.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct StoreOptions {
     /// Of Redis.
     pub redis: RedisOptions,
+    /// The marks of records, for a store that others can write to.
+    pub seal: Option<RecordSeal>,
 }
 
 /// Whether a store that is missing is made.
@@ -65,7 +68,12 @@ impl StoreUrl {
     /// machine, the first request tells.
     pub fn open_with(&self, mode: OpenMode, options: &StoreOptions) -> Result<Arc<dyn Store>, StoreError> {
         match self {
-            Self::Redis(url) => Ok(Arc::new(RedisStore::open(url, mode, &options.redis)?)),
+            Self::Redis(url) => {
+                let unmarked =
+                    || StoreError::Unusable("a store in Redis cannot be used without the master key".to_owned());
+                let seal = options.seal.clone().ok_or_else(unmarked)?;
+                Ok(Arc::new(RedisStore::open(url, mode, &options.redis, seal)?))
+            }
             Self::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, mode)?)),
             Self::Memory => Ok(Arc::new(MemoryStore::default())),
         }

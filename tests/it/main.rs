@@ -29,6 +29,7 @@ mod moving;
 mod mutation;
 mod process_faults;
 mod redis_faults;
+mod redis_store;
 mod server_faults;
 mod sign_queue;
 mod store_contract;

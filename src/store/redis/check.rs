@@ -78,7 +78,7 @@ async fn counts(session: &mut Session) -> Result<StoreReport, Failure> {
     pipeline.zcard(session.keys.clients()).zcard(session.keys.revoked()).get(session.keys.keys());
     let (clients, revocations, keys): (u64, u64, Option<Vec<u8>>) = session.read(pipeline).await?;
     let mut problems = Vec::new();
-    let keys = keys.map(|keys| parse_keys(&keys)).transpose().unwrap_or_else(|error| {
+    let keys = keys.map(|keys| parse_keys(&session.seal, &keys)).transpose().unwrap_or_else(|error| {
         problems.push(error.to_string());
         None
     });
@@ -104,7 +104,7 @@ async fn page(session: &mut Session, after: &str) -> Result<(Option<String>, Vec
         // One at a time: a key of another type must not hide what is wrong with the others.
         match session.get(session.keys.client(id)).await {
             Ok(value) => {
-                let broken = value.and_then(|value| parse_client(id, &value).err());
+                let broken = value.and_then(|value| parse_client(&session.seal, id, &value).err());
                 problems.extend(broken.map(|error| error.to_string()));
             }
             Err(Failure { error: error @ StoreError::Corrupt(_), .. }) => {

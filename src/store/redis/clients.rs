@@ -18,7 +18,7 @@ pub fn find<'a>(redis: &Connections, id: &str) -> Pending<'a, Option<Client>> {
         let id = Arc::clone(&id);
         async move {
             let value = session.get(session.keys.client(&id)).await?;
-            Ok(value.map(|value| parse_client(&id, &value)).transpose()?)
+            Ok(value.map(|value| parse_client(&session.seal, &id, &value)).transpose()?)
         }
     })
 }
@@ -43,7 +43,7 @@ async fn page(session: &mut Session, after: Option<&str>, limit: usize) -> Resul
             values.get(session.keys.client(id));
         }
         let values: Vec<Option<Vec<u8>>> = session.read(values).await?;
-        let found = ids.iter().zip(values).filter_map(|(id, value)| Some(parse_client(id, &value?)));
+        let found = ids.iter().zip(values).filter_map(|(id, value)| Some(parse_client(&session.seal, id, &value?)));
         let found = found.collect::<Result<Vec<_>, _>>()?;
         match ids.last() {
             Some(last) if found.is_empty() => start = format!("({last}"),
@@ -55,14 +55,15 @@ async fn page(session: &mut Session, after: Option<&str>, limit: usize) -> Resul
 /// Writes a client with this revision in place of revision `over`.
 pub fn put<'a>(redis: &Connections, client: Client, over: u64, revision: u64) -> Pending<'a, u64> {
     let (client, chance) = (Arc::new(client), Chance::new());
-    redis.run(move |mut session| {
+    redis.write(move |mut session| {
         let client = Arc::clone(&client);
         async move {
             let id = client.id.as_str();
             let (key, keys) = (session.keys.client(id), &session.keys);
             let keys = [key.clone(), keys.clients(), keys.uses(id)];
-            let held = session.get(key).await?;
-            let value = encode_client(&client, revision, held.as_deref())?;
+            // Of one that must not be there nothing is kept.
+            let held = if over == 0 { None } else { session.get(key).await? };
+            let value = encode_client(&session.seal, &client, revision, held.as_deref())?;
             let mut arguments = vec![text(&over), value.into_bytes(), text(id), text(&revision)];
             arguments.extend(client.secrets.iter().map(|secret| text(&secret.id)));
             session.write(&PUT_CLIENT, chance, &keys, &arguments).await?;
@@ -76,7 +77,7 @@ pub fn remove<'a>(redis: &Connections, id: &ClientId, revision: u64) -> Pending<
     if revision == 0 {
         return Box::pin(std::future::ready(Err(StoreError::Conflict)));
     }
-    redis.run(move |mut session| {
+    redis.write(move |mut session| {
         let id = id.clone();
         async move {
             let (id, keys) = (id.as_str(), &session.keys);

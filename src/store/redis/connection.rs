@@ -24,6 +24,7 @@ use super::error::{Failure, Next, gone};
 use super::keys::Keys;
 use super::link::{CONNECT_TIMEOUT, Link, Maker};
 use super::session::Session;
+use crate::keys::RecordSeal;
 use crate::store::{OpenMode, Pending, StoreError};
 
 /// How many requests may be under way.
@@ -45,7 +46,9 @@ const LASTING: Duration = Duration::from_secs(1);
 pub struct Inner {
     pub maker: Maker,
     pub keys: Arc<Keys>,
+    seal: Arc<RecordSeal>,
     mode: OpenMode,
+    wait_replicas: u32,
     deadline: Duration,
     breaker: Breaker,
     pool: Pool<Maker>,
@@ -73,10 +76,11 @@ impl Connections {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(maker: Maker, mode: OpenMode, deadline: Duration) -> Result<Self, StoreError> {
+    pub fn start(maker: Maker, mode: OpenMode, (seal, wait_replicas): (RecordSeal, u32)) -> Result<Self, StoreError> {
         let failed = |error: std::io::Error| StoreError::Io(error.to_string());
         maker.prepare();
-        let keys = Arc::new(Keys::new(&maker.url.prefix));
+        let (keys, seal) = (Arc::new(Keys::new(&maker.url.prefix)), Arc::new(seal));
+        let deadline = maker.response_timeout;
         let surveyor = Maker { response_timeout: SURVEY_DEADLINE, ..maker.clone() };
         let pool = Pool::builder(surveyor).max_size(POOLED).runtime(deadpool::Runtime::Tokio1);
         let pool = pool
@@ -86,7 +90,7 @@ impl Connections {
             .build()
             .map_err(|error| StoreError::Io(error.to_string()))?;
         let (breaker, epoch) = (Breaker::default(), OnceLock::new());
-        let inner = Arc::new(Inner { maker, keys, mode, deadline, breaker, pool, epoch });
+        let inner = Arc::new(Inner { maker, keys, seal, mode, wait_replicas, deadline, breaker, pool, epoch });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
         handle.spawn(Arc::clone(&inner).supervise());
@@ -108,6 +112,16 @@ impl Connections {
         R: Future<Output = Result<T, Failure>> + Send,
     {
         self.spawn(Lane::Shared, request)
+    }
+
+    /// Runs a request that writes; waiting for replicas would hold everybody up, so it has a connection to itself then.
+    pub fn write<'a, T, F, R>(&self, request: F) -> Pending<'a, T>
+    where
+        T: Send + 'static,
+        F: Fn(Session) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<T, Failure>> + Send,
+    {
+        self.spawn(if self.inner.wait_replicas == 0 { Lane::Shared } else { Lane::Waiting }, request)
     }
 
     /// Runs a request over a connection that it has to itself, and that may take longer.
@@ -141,7 +155,11 @@ impl Connections {
 /// Over which connection a request goes.
 #[derive(Clone, Copy)]
 enum Lane {
+    /// The one that all share.
     Shared,
+    /// One from the pool, and the replicas have as much time again.
+    Waiting,
+    /// One from the pool, with time to spare.
     Own,
 }
 
@@ -153,7 +171,12 @@ impl Inner {
     {
         self.breaker.has_started().await;
         let begun = Instant::now();
-        let deadline = begun + if matches!(lane, Lane::Own) { SURVEY_DEADLINE } else { self.deadline };
+        let deadline = begun
+            + match lane {
+                Lane::Shared => self.deadline,
+                Lane::Waiting => self.deadline * 2,
+                Lane::Own => SURVEY_DEADLINE,
+            };
         for attempt in 0.. {
             let live = self.breaker.acquire(Instant::now().max(begun + self.deadline)).await?;
             let Failure { error, next } = match timeout_at(deadline, self.once(lane, &live, &request)).await {
@@ -185,10 +208,16 @@ impl Inner {
         F: Fn(Session) -> R,
         R: Future<Output = Result<T, Failure>>,
     {
-        let session = |link| Session { link, keys: Arc::clone(&self.keys), epoch: Arc::clone(&live.epoch) };
+        let session = |link| Session {
+            link,
+            keys: Arc::clone(&self.keys),
+            seal: Arc::clone(&self.seal),
+            epoch: Arc::clone(&live.epoch),
+            replicas: (self.wait_replicas, self.deadline),
+        };
         match lane {
             Lane::Shared => request(session(live.link.clone())).await,
-            Lane::Own => {
+            Lane::Own | Lane::Waiting => {
                 // It goes back to the pool when the request is done.
                 let pooled = self.pool.get().await.map_err(of_pool)?;
                 request(session(pooled.clone())).await
@@ -221,11 +250,23 @@ impl Inner {
 
     /// A connection, and proof that it leads to the store that we know.
     async fn establish(&self) -> Result<(Link, Arc<str>), StoreError> {
-        let mut link = self.maker.connect().await.map_err(|error| Failure::from(error).error)?;
+        let mut link = self.maker.connect().await.map_err(|error| self.named(Failure::from(error).error))?;
         let held = check::identify(&mut link, &self.keys, self.epoch.get().is_none().then_some(self.mode)).await;
-        let held = held.map_err(|failure| failure.error)?;
+        let held = held.map_err(|failure| self.named(failure.error))?;
         let known = self.epoch.get_or_init(|| held.as_str().into());
         if **known == *held { Ok((link, Arc::clone(known))) } else { Err(gone()) }
+    }
+}
+
+impl Inner {
+    /// With the URL, so that it is clear which of several stores is meant.
+    fn named(&self, error: StoreError) -> StoreError {
+        let url = &self.maker.url;
+        match error {
+            StoreError::Unreachable(cause) => StoreError::Unreachable(format!("{url}: {cause}")),
+            StoreError::Denied(cause) => StoreError::Denied(format!("{url}: {cause}")),
+            error => error,
+        }
     }
 }
 

@@ -37,6 +37,7 @@ use super::{
     StoreReport, TokenPosition, TokenRecord,
 };
 use crate::clock::{UnixDay, UnixTime};
+use crate::keys::RecordSeal;
 use crate::oauth::{Client, ClientId, SecretHash};
 
 pub use url::{FORMS, RedisUrl};
@@ -50,11 +51,13 @@ pub struct RedisOptions {
     pub ca_file: Option<PathBuf>,
     /// The password, read anew for each connection.
     pub password_file: Option<PathBuf>,
+    /// How many replicas must have a write before it is acknowledged.
+    pub wait_replicas: u32,
 }
 
 impl Default for RedisOptions {
     fn default() -> Self {
-        Self { deadline: Duration::from_millis(250), ca_file: None, password_file: None }
+        Self { deadline: Duration::from_millis(250), ca_file: None, password_file: None, wait_replicas: 0 }
     }
 }
 
@@ -65,14 +68,14 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Begins to connect; whether there is a server is said by the first request.
+    /// Begins to connect; whether there is a server is said by the first request. Records are marked by `seal`.
     ///
     /// # Errors
     /// When the process cannot start its thread.
-    pub fn open(url: &RedisUrl, mode: OpenMode, options: &RedisOptions) -> Result<Self, StoreError> {
-        let RedisOptions { deadline, ca_file, password_file } = options.clone();
+    pub fn open(url: &RedisUrl, mode: OpenMode, options: &RedisOptions, seal: RecordSeal) -> Result<Self, StoreError> {
+        let RedisOptions { deadline, ca_file, password_file, wait_replicas } = options.clone();
         let maker = Maker { url: url.clone(), ca_file, password_file, response_timeout: deadline };
-        Ok(Self { redis: Connections::start(maker, mode, deadline)? })
+        Ok(Self { redis: Connections::start(maker, mode, (seal, wait_replicas))? })
     }
 }
 

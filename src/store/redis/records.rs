@@ -1,15 +1,16 @@
 //! Values as they lie in Redis: a version, what a script compares, and JSON.
 //!
-//! `1 REVISION JSON` for a client and for the keys, `1 JSON` for an opaque token. A later version of the program may
-//! have added members; a write by this one keeps them ([`with_unknown`]). A later version of the layout itself is
-//! refused, never guessed at.
+//! `1 REVISION MARK JSON`; the revision of an opaque token is always 0. The mark is the master key's over the name, the
+//! revision and the document, so that whoever can write to Redis cannot make a client of their own, or alter one. A
+//! later version of the program may have added members; a write by this one keeps them ([`with_unknown`]). A later
+//! version of the layout itself is refused, never guessed at.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
 use crate::jwt::TokenId;
-use crate::keys::{KeyRecord, MasterKeyCheck};
+use crate::keys::{KeyRecord, MasterKeyCheck, RecordSeal};
 use crate::oauth::{Audience, Client, ClientId, Scope, SecretHash};
 use crate::store::{KeyRecords, StoreError, TokenRecord};
 
@@ -61,94 +62,145 @@ fn damaged(what: &str) -> StoreError {
     StoreError::Corrupt(format!("the record of {what} cannot be read"))
 }
 
-/// The revision and the document of a value.
-fn split<'a>(value: &'a [u8], what: &str) -> Result<(u64, &'a str), StoreError> {
-    let rest = unversioned(value, what)?;
-    let (revision, document) = rest.split_once(' ').ok_or_else(|| damaged(what))?;
-    Ok((revision.parse().map_err(|_| damaged(what))?, document))
+/// The parts of a value.
+struct Parts<'a> {
+    revision: u64,
+    mark: &'a str,
+    document: &'a str,
 }
 
-fn unversioned<'a>(value: &'a [u8], what: &str) -> Result<&'a str, StoreError> {
-    let text = std::str::from_utf8(value).map_err(|_| damaged(what))?;
-    let (version, rest) = text.split_once(' ').ok_or_else(|| damaged(what))?;
-    match version.parse::<u32>() {
-        Ok(VERSION) => Ok(rest),
-        Ok(newer) if newer > VERSION => Err(StoreError::Unusable(format!(
-            "the record of {what} has layout {newer}, this build knows up to {VERSION}: use a newer jeton"
-        ))),
-        _ => Err(damaged(what)),
+impl<'a> Parts<'a> {
+    fn of(value: &'a [u8], what: &str) -> Result<Self, StoreError> {
+        let text = std::str::from_utf8(value).map_err(|_| damaged(what))?;
+        let (version, rest) = text.split_once(' ').ok_or_else(|| damaged(what))?;
+        match version.parse::<u32>() {
+            Ok(VERSION) => {}
+            Ok(newer) if newer > VERSION => {
+                return Err(StoreError::Unusable(format!(
+                    "the record of {what} has layout {newer}, this build knows up to {VERSION}: use a newer jeton"
+                )));
+            }
+            _ => return Err(damaged(what)),
+        }
+        let mut parts = rest.splitn(3, ' ');
+        let mut next = || parts.next().ok_or_else(|| damaged(what));
+        Ok(Self { revision: next()?.parse().map_err(|_| damaged(what))?, mark: next()?, document: next()? })
     }
+
+    /// The document, if it was written under our master key.
+    fn document(&self, seal: &RecordSeal, name: &str) -> Result<&'a str, StoreError> {
+        if seal.is_mark(self.mark, name, &signed(self.revision, self.document)) {
+            return Ok(self.document);
+        }
+        Err(StoreError::Corrupt(format!("the record of {name} was altered, or written under another master key")))
+    }
+}
+
+/// What a mark is made over, besides the name.
+fn signed(revision: u64, document: &str) -> String {
+    format!("{revision} {document}")
+}
+
+fn value(seal: &RecordSeal, name: &str, revision: u64, document: &Value) -> String {
+    let document = document.to_string();
+    format!("{VERSION} {revision} {} {document}", seal.mark(name, &signed(revision, &document)))
 }
 
 fn encode(value: &impl Serialize) -> Result<Value, StoreError> {
     serde_json::to_value(value).map_err(|error| StoreError::Io(error.to_string()))
 }
 
+fn name_of_client(id: &str) -> String {
+    format!("client {}", id.escape_debug())
+}
+
+const NAME_OF_KEYS: &str = "the signing keys";
+
+fn name_of_token(digest: SecretHash) -> String {
+    format!("opaque token {}", String::from(digest))
+}
+
 /// The client of a value that was found under its id.
-pub fn parse_client(id: &str, value: &[u8]) -> Result<Client, StoreError> {
-    let what = format!("client {}", id.escape_debug());
-    let (revision, document) = split(value, &what)?;
-    let mut client: Client = serde_json::from_str(document).map_err(|_| damaged(&what))?;
+pub fn parse_client(seal: &RecordSeal, id: &str, value: &[u8]) -> Result<Client, StoreError> {
+    let name = name_of_client(id);
+    let parts = Parts::of(value, &name)?;
+    let mut client: Client = serde_json::from_str(parts.document(seal, &name)?).map_err(|_| damaged(&name))?;
     if client.id.as_str() != id {
-        return Err(StoreError::Corrupt(format!("the record of {what} is that of another client")));
+        return Err(StoreError::Corrupt(format!("the record of {name} is that of another client")));
     }
-    client.revision = revision;
+    client.revision = parts.revision;
     Ok(client)
 }
 
 /// The value of a client with this revision, in place of the one that was `held`.
-pub fn encode_client(client: &Client, revision: u64, held: Option<&[u8]>) -> Result<String, StoreError> {
-    let mut document = encode(client)?;
+pub fn encode_client(
+    seal: &RecordSeal,
+    client: &Client,
+    revision: u64,
+    held: Option<&[u8]>,
+) -> Result<String, StoreError> {
+    let (mut document, name) = (encode(client)?, name_of_client(client.id.as_str()));
     if let Some(held) = held {
+        let held = Parts::of(held, &name)?.document(seal, &name)?;
         with_unknown(&mut document, held, (CLIENT, "secrets", "id", SECRET));
     }
     if let Some(members) = document.as_object_mut() {
         members.insert("revision".to_owned(), revision.into());
     }
-    Ok(format!("{VERSION} {revision} {document}"))
+    Ok(value(seal, &name, revision, &document))
 }
 
 /// All keys of a value.
-pub fn parse_keys(value: &[u8]) -> Result<KeyRecords, StoreError> {
-    let what = "the signing keys";
-    let (revision, document) = split(value, what)?;
-    let KeysDocument { check, keys } = serde_json::from_str(document).map_err(|_| damaged(what))?;
-    Ok(KeyRecords { check, keys, revision })
+pub fn parse_keys(seal: &RecordSeal, value: &[u8]) -> Result<KeyRecords, StoreError> {
+    let parts = Parts::of(value, NAME_OF_KEYS)?;
+    let read = |document| serde_json::from_str::<KeysDocument>(document).map_err(|_| damaged(NAME_OF_KEYS));
+    let document = parts.document(seal, NAME_OF_KEYS).or_else(|error| match read(parts.document) {
+        // Whoever takes care of the keys says it in their own words; they open none of these.
+        Ok(foreign) if !seal.is_under(&foreign.check) => Ok(parts.document),
+        _ => Err(error),
+    })?;
+    let KeysDocument { check, keys } = read(document)?;
+    Ok(KeyRecords { check, keys, revision: parts.revision })
 }
 
 /// The value of all keys with this revision, in place of the one that was `held`.
-pub fn encode_keys(records: &KeyRecords, revision: u64, held: Option<&[u8]>) -> Result<String, StoreError> {
+pub fn encode_keys(
+    seal: &RecordSeal,
+    records: &KeyRecords,
+    revision: u64,
+    held: Option<&[u8]>,
+) -> Result<String, StoreError> {
     let mut document = encode(&KeysDocument { check: records.check.clone(), keys: records.keys.clone() })?;
     if let Some(held) = held {
+        let held = Parts::of(held, NAME_OF_KEYS)?.document(seal, NAME_OF_KEYS)?;
         with_unknown(&mut document, held, (KEYS, "keys", "kid", KEY));
     }
-    Ok(format!("{VERSION} {revision} {document}"))
+    Ok(value(seal, NAME_OF_KEYS, revision, &document))
 }
 
 /// The token of a value that was found under its digest.
-pub fn parse_token(digest: SecretHash, value: &[u8]) -> Result<TokenRecord, StoreError> {
-    let what = "an opaque token";
-    let document = serde_json::from_str(unversioned(value, what)?).map_err(|_| damaged(what))?;
+pub fn parse_token(seal: &RecordSeal, digest: SecretHash, value: &[u8]) -> Result<TokenRecord, StoreError> {
+    let name = name_of_token(digest);
+    let document = Parts::of(value, &name)?.document(seal, &name)?;
+    let document = serde_json::from_str(document).map_err(|_| damaged(&name))?;
     let TokenDocument { id, client, scope, audience, issued_at, expires_at } = document;
     Ok(TokenRecord { digest, id: TokenId(id), client, scope, audience, issued_at, expires_at })
 }
 
 /// The value of a token.
-pub fn encode_token(token: &TokenRecord) -> Result<String, StoreError> {
-    let TokenRecord { id, client, scope, audience, issued_at, expires_at, .. } = token.clone();
+pub fn encode_token(seal: &RecordSeal, token: &TokenRecord) -> Result<String, StoreError> {
+    let TokenRecord { digest, id, client, scope, audience, issued_at, expires_at } = token.clone();
     let document = encode(&TokenDocument { id: id.0, client, scope, audience, issued_at, expires_at })?;
-    Ok(format!("{VERSION} {document}"))
+    Ok(value(seal, &name_of_token(digest), 0, &document))
 }
 
 /// The members that are known of a document, and the list in it whose entries have a name and known members.
 type Known = (&'static [&'static str], &'static str, &'static str, &'static [&'static str]);
 
-/// Takes over the members of the value that was held which this version does not know: those of the document, and
-/// those of each entry of its list that is still there. A value that cannot be read has none.
-fn with_unknown(document: &mut Value, held: &[u8], (known, list, name, known_of_entry): Known) {
-    let Some(held) = split(held, "").ok().and_then(|(_, held)| serde_json::from_str::<Map<_, _>>(held).ok()) else {
-        return;
-    };
+/// Takes over the members of the document that was held which this version does not know: those of the document, and
+/// those of each entry of its list that is still there. One that cannot be read has none.
+fn with_unknown(document: &mut Value, held: &str, (known, list, name, known_of_entry): Known) {
+    let Ok(held) = serde_json::from_str::<Map<_, _>>(held) else { return };
     let Some(members) = document.as_object_mut() else { return };
     if let (Some(entries), Some(held)) =
         (members.get_mut(list).and_then(Value::as_array_mut), held.get(list).and_then(Value::as_array))
@@ -211,18 +263,22 @@ mod tests {
         KeyRecords { check: master.check(), keys: vec![key], revision: 4 }
     }
 
+    fn seal() -> RecordSeal {
+        RecordSeal::new(&MasterKey::from_random([1; 32]))
+    }
+
     fn members(value: &Value) -> Vec<&str> {
         value.as_object().unwrap().keys().map(String::as_str).collect()
     }
 
     fn document(value: &str) -> Value {
-        serde_json::from_str(value.splitn(3, ' ').nth(2).unwrap()).unwrap()
+        serde_json::from_str(value.splitn(4, ' ').nth(3).unwrap()).unwrap()
     }
 
     #[test]
     fn every_member_that_is_written_is_known() {
-        let client = document(&encode_client(&client(), 1, None).unwrap());
-        let keys = document(&encode_keys(&keys(), 1, None).unwrap());
+        let client = document(&encode_client(&seal(), &client(), 1, None).unwrap());
+        let keys = document(&encode_keys(&seal(), &keys(), 1, None).unwrap());
         for (value, known) in
             [(&client, CLIENT), (&client["secrets"][0], SECRET), (&keys, KEYS), (&keys["keys"][0], KEY)]
         {
@@ -235,44 +291,48 @@ mod tests {
 
     #[test]
     fn p17_members_of_a_newer_version_outlive_a_write_by_this_one() {
-        let mut newer = document(&encode_client(&client(), 3, None).unwrap());
+        let mut newer = document(&encode_client(&seal(), &client(), 3, None).unwrap());
         newer["colour"] = json!({"of": ["sky", 1.5]});
         newer["secrets"][0]["device"] = json!("hsm");
         newer["secrets"][1]["device"] = json!("gone with its secret");
-        let held = format!("1 3 {newer}");
-        let mut changed = parse_client("c_1", held.as_bytes()).unwrap();
+        let held = value(&seal(), "client c_1", 3, &newer);
+        let mut changed = parse_client(&seal(), "c_1", held.as_bytes()).unwrap();
         assert_eq!(changed.revision, 3);
         changed.secrets.remove(1);
         changed.default_scope = None;
-        let written = document(&encode_client(&changed, 4, Some(held.as_bytes())).unwrap());
+        let written = document(&encode_client(&seal(), &changed, 4, Some(held.as_bytes())).unwrap());
         assert_eq!(written["colour"], newer["colour"]);
         assert_eq!(written["secrets"][0]["device"], "hsm");
         assert_eq!(written["secrets"].as_array().unwrap().len(), 1);
         assert!(written.get("default_scope").is_none(), "what this version knows and took away stays away");
 
-        let mut newer = document(&encode_keys(&keys(), 4, None).unwrap());
+        let mut newer = document(&encode_keys(&seal(), &keys(), 4, None).unwrap());
         newer["keys"][0]["origin"] = json!("kms");
         newer["policy"] = json!(1);
-        let held = format!("1 4 {newer}");
-        let read = parse_keys(held.as_bytes()).unwrap();
+        let held = value(&seal(), NAME_OF_KEYS, 4, &newer);
+        let read = parse_keys(&seal(), held.as_bytes()).unwrap();
         assert_eq!(read, keys());
-        let written = document(&encode_keys(&read, 5, Some(held.as_bytes())).unwrap());
+        let written = document(&encode_keys(&seal(), &read, 5, Some(held.as_bytes())).unwrap());
         assert_eq!((&written["keys"][0]["origin"], &written["policy"]), (&json!("kms"), &json!(1)));
     }
 
     #[test]
     fn d20_garbage_is_damage_and_a_newer_layout_is_said() {
-        let sound = encode_client(&client(), 1, None).unwrap();
-        assert_eq!(parse_client("c_1", sound.as_bytes()).unwrap(), Client { revision: 1, ..client() });
-        for garbage in ["", "1", "1 ", "1 x {}", "1 1 {}", "0 1 {}", "x", "1 -1 {}", "\u{0}", &sound[4..]] {
-            let refused = parse_client("c_1", garbage.as_bytes());
+        let sound = encode_client(&seal(), &client(), 1, None).unwrap();
+        assert_eq!(parse_client(&seal(), "c_1", sound.as_bytes()).unwrap(), Client { revision: 1, ..client() });
+        for garbage in ["", "1", "1 ", "1 x m {}", "1 1 m {}", "0 1 m {}", "x", "1 -1 m {}", "\u{0}", &sound[4..]] {
+            let refused = parse_client(&seal(), "c_1", garbage.as_bytes());
             assert!(matches!(refused, Err(StoreError::Corrupt(_))), "{garbage:?}: {refused:?}");
-            assert!(parse_keys(garbage.as_bytes()).is_err());
-            assert!(parse_token(SecretHash::DECOY, garbage.as_bytes()).is_err());
+            assert!(parse_keys(&seal(), garbage.as_bytes()).is_err());
+            assert!(parse_token(&seal(), SecretHash::DECOY, garbage.as_bytes()).is_err());
         }
-        assert!(matches!(parse_client("c_1", b"\xff 1 {}"), Err(StoreError::Corrupt(_))));
-        assert!(matches!(parse_client("c_2", sound.as_bytes()), Err(StoreError::Corrupt(_))), "another client's");
-        let newer = parse_client("c_1", format!("2{}", &sound[1..]).as_bytes());
+        assert!(matches!(parse_client(&seal(), "c_1", b"\xff 1 m {}"), Err(StoreError::Corrupt(_))));
+        assert!(
+            matches!(parse_client(&seal(), "c_2", sound.as_bytes()), Err(StoreError::Corrupt(_))),
+            "another client's"
+        );
+        assert!(parse_client(&seal(), "c_1", sound.replace("read write", "read write all").as_bytes()).is_err());
+        let newer = parse_client(&seal(), "c_1", format!("2{}", &sound[1..]).as_bytes());
         assert!(matches!(newer, Err(StoreError::Unusable(ref text)) if text.contains("newer jeton")), "{newer:?}");
     }
 }

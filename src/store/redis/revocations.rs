@@ -13,7 +13,7 @@ use crate::store::{Cursor, Pending, Revocation, Revocations, StoreError};
 
 pub fn put<'a>(redis: &Connections, revocation: Revocation) -> Pending<'a, ()> {
     let chance = Chance::new();
-    redis.run(move |mut session| async move {
+    redis.write(move |mut session| async move {
         let keys = [session.keys.revoked(), session.keys.revocations()];
         let arguments = [revocation.token.0.to_vec(), text(&revocation.expires_at.seconds())];
         session.write(&PUT_REVOCATION, chance, &keys, &arguments).await?;

@@ -1,21 +1,28 @@
 //! What one request works with: a connection, the names of the keys, and which store it must find.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use deadpool_redis::redis::{FromRedisValue, Pipeline, RedisError, Value, from_redis_value, pipe};
+use deadpool_redis::redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
+use deadpool_redis::redis::{FromRedisValue, Pipeline, RedisError, Value, cmd, from_redis_value, pipe};
 
 use super::error::Failure;
 use super::keys::{Key, Keys};
 use super::link::Link;
 use super::scripts::Script;
+use crate::keys::RecordSeal;
 use crate::store::StoreError;
 
 /// A request's.
 pub struct Session {
     pub link: Link,
     pub keys: Arc<Keys>,
+    /// Marks what is written, and knows what was written by us.
+    pub seal: Arc<RecordSeal>,
     /// Which store this is. An answer that says "nothing there" counts only together with it.
     pub epoch: Arc<str>,
+    /// How many replicas must have a write, and how long that may take.
+    pub replicas: (u32, Duration),
 }
 
 /// Names one write, so that a server that is asked to do it twice does it once; also the random part of its position
@@ -52,7 +59,35 @@ impl Session {
         let mut all = vec![self.epoch.as_bytes().to_vec(), text(&chance.tag()), self.keys.channel()];
         all.extend_from_slice(arguments);
         let answer: String = script.run(&mut self.link, &all_keys, &all).await?;
-        if answer == "conflict" { Err(StoreError::Conflict.into()) } else { Ok(answer) }
+        if answer == "conflict" {
+            return Err(StoreError::Conflict.into());
+        }
+        self.wait_for_replicas().await?;
+        Ok(answer)
+    }
+
+    /// Waits until what this connection wrote is where it was promised to be.
+    async fn wait_for_replicas(&mut self) -> Result<(), Failure> {
+        let (wanted, patience) = self.replicas;
+        if wanted == 0 {
+            return Ok(());
+        }
+        let mut wait = cmd("WAIT");
+        wait.arg(wanted).arg(patience.as_millis().max(1).to_string());
+        let have: u32 = match &mut self.link {
+            Link::Server(connection) => wait.query_async(connection).await?,
+            Link::Cluster(connection) => {
+                let master = Route::with_key(self.keys.epoch(), SlotAddr::Master);
+                let routing = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(master));
+                let answer = connection.route_command(wait, routing).await?;
+                from_redis_value(answer).map_err(RedisError::from)?
+            }
+        };
+        if have >= wanted {
+            return Ok(());
+        }
+        let sentence = format!("{have} of {wanted} replicas have it so far");
+        Err(StoreError::Unconfirmed(sentence).into())
     }
 
     /// The value of a key of this store.

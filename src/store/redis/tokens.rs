@@ -44,7 +44,7 @@ pub fn put<'a>(redis: &Connections, token: TokenRecord) -> Pending<'a, ()> {
             let keys = [session.keys.token(&token.digest), session.keys.tokens(bucket)];
             let stays = token.expires_at.since(token.issued_at).as_secs().saturating_add(MARGIN);
             let arguments = [
-                encode_token(&token)?.into_bytes(),
+                encode_token(&session.seal, &token)?.into_bytes(),
                 text(&stays.saturating_mul(1000)),
                 member(token.position()),
                 session.keys.token_prefix(bucket),
@@ -62,7 +62,7 @@ pub fn find<'a>(redis: &Connections, digest: SecretHash) -> Pending<'a, Option<T
             // Nothing is there: of this store, or of what is left of it?
             session.read::<()>(pipe()).await?;
         }
-        Ok(value.map(|value| parse_token(digest, &value)).transpose()?)
+        Ok(value.map(|value| parse_token(&session.seal, digest, &value)).transpose()?)
     })
 }
 
@@ -77,7 +77,7 @@ pub fn list<'a>(redis: &Connections, after: Option<TokenPosition>, limit: usize)
                 // Those that have gone by themselves are in the list for a while.
                 let value: Option<Vec<u8>> =
                     cmd("GET").arg(session.keys.token(&position.digest)).query_async(&mut session.link).await?;
-                found.extend(value.map(|value| parse_token(position.digest, &value)).transpose()?);
+                found.extend(value.map(|value| parse_token(&session.seal, position.digest, &value)).transpose()?);
             }
             if positions.len() < wanted {
                 break;

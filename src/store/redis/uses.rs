@@ -77,7 +77,7 @@ pub fn find_note<'a>(redis: &Connections, name: &str) -> Pending<'a, Option<Stri
 pub fn put_note<'a>(redis: &Connections, name: &str, held: Option<&str>, said: Option<&str>) -> Pending<'a, ()> {
     let optional = |part: Option<&str>| part.map_or_else(|| b"-".to_vec(), |part| format!("+{part}").into_bytes());
     let (arguments, chance) = ([text(name), optional(held), optional(said)], Chance::new());
-    redis.run(move |mut session| {
+    redis.write(move |mut session| {
         let arguments = arguments.clone();
         async move {
             let keys = [session.keys.notes()];

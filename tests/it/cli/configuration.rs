@@ -142,12 +142,42 @@ fn what_only_serve_needs_is_part_of_check() {
 
 #[test]
 fn the_password_of_a_store_is_never_printed() {
-    for command in [&["config", "show"][..], &["config", "check"], &["client", "list"], &["serve"]] {
-        let output = jeton().args(command).env("JETON_STORE", "redis://jeton:sesame@127.0.0.1:1/0").output().unwrap();
+    let home = Home::new();
+    home.add_client(&[]);
+    let key = home.folder.path().join("jeton.db.master-key");
+    // No port has the number 0, so nobody is asked for the password.
+    for (command, said) in [
+        (&["config", "show"][..], "redis://***@127.0.0.1:0/7"),
+        (&["config", "check"], ""),
+        (&["client", "list"], "cannot be reached: redis://***@127.0.0.1:0/7: "),
+        (&["store", "check"], "cannot be reached: redis://***@127.0.0.1:0/7: "),
+    ] {
+        let mut command = jeton_with(command);
+        let output =
+            command.env("JETON_STORE", "redis://jeton:sesame@127.0.0.1:0/7").env("JETON_MASTER_KEY_FILE", &key);
+        let output = output.output().unwrap();
         let text = format!("{}{}", super::stdout(&output), super::stderr(&output));
-        assert!(!text.contains("sesame") && !text.contains("panicked"), "{command:?}: {text}");
-        assert!(output.status.success() || text.contains("redis://***@127.0.0.1:1/0"), "{command:?}: {text}");
+        assert!(!text.contains("sesame") && !text.contains("panicked") && text.contains(said), "{command:?}: {text}");
     }
+}
+
+fn jeton_with(arguments: &[&str]) -> std::process::Command {
+    let mut command = jeton();
+    command.args(arguments);
+    command
+}
+
+#[test]
+fn a_store_in_redis_needs_a_master_key_that_is_there() {
+    let refused_with = |key: &str, sentence| {
+        let mut command = jeton_with(&["serve", "--store", "redis://127.0.0.1:0"]);
+        refused(&command.env("JETON_MASTER_KEY_FILE", key).output().unwrap(), 78, sentence);
+    };
+    refused_with("", "master_key_file is not set");
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("key");
+    refused_with(missing.to_str().unwrap(), "is missing");
+    assert!(!missing.exists(), "every server needs the same one, so none makes its own");
 }
 
 #[test]

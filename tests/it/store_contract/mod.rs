@@ -15,14 +15,14 @@ use std::time::Duration;
 
 use jeton::clock::{UnixDay, UnixTime};
 use jeton::jwt::TokenId;
-use jeton::keys::{KeyRecord, MasterKey, SigningKey};
+use jeton::keys::{KeyRecord, MasterKey, RecordSeal, SigningKey};
 use jeton::metrics::Metrics;
 use jeton::oauth::{Algorithm, Audience, Client, ClientId, ClientSecret, Scope, SecretId, TokenFormat};
 use jeton::store::memory::MemoryStore;
 use jeton::store::observed::ObservedStore;
 use jeton::store::{
-    Change, Cursor, KeyRecords, OpenMode, Revocation, SecretUse, Store, StoreError, StoreUrl, TokenPosition,
-    TokenRecord,
+    Change, Cursor, KeyRecords, OpenMode, RedisOptions, Revocation, SecretUse, Store, StoreError, StoreOptions,
+    StoreUrl, TokenPosition, TokenRecord,
 };
 use tempfile::TempDir;
 
@@ -82,7 +82,7 @@ impl Fixture {
 
     fn remote(url: &str, held: Option<Box<dyn Any>>) -> Self {
         let url = StoreUrl::parse(url).unwrap();
-        let store = url.open(OpenMode::CreateIfMissing).unwrap();
+        let store = url.open_with(OpenMode::CreateIfMissing, &options()).unwrap();
         // It is made by its first request, not by opening it.
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         assert!(runtime.block_on(store.find_keys()).unwrap().is_none());
@@ -91,8 +91,18 @@ impl Fixture {
 
     /// Another handle, as another process has it; a store in memory has only itself.
     fn again(&self) -> Arc<dyn Store> {
-        if self.url == StoreUrl::Memory { Arc::clone(&self.store) } else { self.url.open(OpenMode::MustExist).unwrap() }
+        if self.url == StoreUrl::Memory {
+            Arc::clone(&self.store)
+        } else {
+            self.url.open_with(OpenMode::MustExist, &options()).unwrap()
+        }
     }
+}
+
+/// With more patience than servers have: some clauses write hundreds of clients at once.
+fn options() -> StoreOptions {
+    let redis = RedisOptions { deadline: Duration::from_secs(10), ..RedisOptions::default() };
+    StoreOptions { redis, seal: Some(RecordSeal::new(&MasterKey::from_random([1; 32]))) }
 }
 
 fn run(fixture: &Fixture, clause: impl AsyncFnOnce(&Fixture)) {

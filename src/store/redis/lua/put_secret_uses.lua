@@ -7,7 +7,7 @@ for i = 3, #KEYS, 2 do
   local value = redis.call('GET', KEYS[i])
   local at = (i - 3) / 2 * 3 + 3
   local id, secret, day = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
-  local is_record, client = pcall(cjson.decode, value and string.match(value, '^%d+ %d+ (.*)$') or '{}')
+  local is_record, client = pcall(cjson.decode, value and string.match(value, '^%d+ %d+ %S+ (.*)$') or '{}')
   for _, held in ipairs(is_record and type(client) == 'table' and client.secrets or {}) do
     if held.id == secret then
       if tonumber(redis.call('HGET', KEYS[i + 1], secret) or '-1') < day then

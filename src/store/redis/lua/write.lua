@@ -5,7 +5,11 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 end
 -- The same write, asked again since its answer was lost.
 local done = redis.call('GET', KEYS[3])
-if done then return done end
+if done then
+  -- A write as well, so that waiting for replicas waits for what was written before it.
+  redis.call('PEXPIRE', KEYS[3], 10000)
+  return done
+end
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
 if not last then return redis.error_reply('JETONGONE the change feed is gone') end
 local position = string.format('%.0f', tonumber(string.match(last[1], '^%d+')) + 1)
