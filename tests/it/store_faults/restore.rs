@@ -108,3 +108,16 @@ fn k06_a_command_that_comes_first_does_the_same() {
     assert!(!String::from_utf8(output.stderr).unwrap().contains("put back"));
     drill.check(&home.serve(GENEROUS));
 }
+
+#[test]
+fn k06_a_copy_of_a_backup_is_one_too() {
+    let mut drill = Drill::new();
+    let home = std::mem::replace(&mut drill.home, Home::new());
+    let elsewhere = Home::new();
+    home.json(&["store", "copy", "--from", &home.url(), "--to", &elsewhere.url()]);
+    std::fs::copy(home.master_key(), elsewhere.master_key()).unwrap();
+    let server =
+        elsewhere.serve(&format!("issuer = \"{}\"\n{GENEROUS}", segment(&drill.kept, 1)["iss"].as_str().unwrap()));
+    assert!(server.log_text().contains("put back from a backup of 20"), "{}", server.log_text());
+    drill.check(&server);
+}
