@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
+use super::snapshots::{Confirmed, Snapshots};
 use super::steadiness::Steadiness;
 use super::{App, Survey};
 use crate::admin::{self, AdminError};
@@ -19,6 +20,7 @@ use crate::config::Config;
 use crate::keys::rotation::is_due;
 use crate::keys::{KeyError, KeySet, Kid, Lead, MasterKey};
 use crate::oauth::{Algorithm, ClientId};
+use crate::store::snapshot::Snapshot;
 use crate::store::{Change, Changes, Cursor, Store, StoreError};
 
 /// How often the change feed is read; half of what the promise of one second leaves room for.
@@ -38,11 +40,18 @@ const USES_EVERY: Duration = Duration::from_secs(1);
 /// How long a failed write of them waits before the next try.
 const USES_AGAIN: Duration = Duration::from_secs(10);
 
-/// How long the end of the process waits for them.
-const LAST_USES_DEADLINE: Duration = Duration::from_secs(2);
-
 /// How long a failed rotation waits before the next try.
 const ROTATE_AGAIN: Duration = Duration::from_secs(5);
+
+/// Whether the store's keys were unlocked since the start.
+#[derive(Clone, Copy, Debug)]
+enum Unlocked {
+    Yes,
+    /// The store did not answer yet; `is_known` when it had keys before this start.
+    NotYet {
+        is_known: bool,
+    },
+}
 
 /// The task that keeps an [`App`] up to date.
 #[derive(Debug)]
@@ -59,8 +68,13 @@ pub struct Follower {
     rotation: Option<JoinHandle<()>>,
     steadiness: Steadiness,
     last_answer: Instant,
+    /// How long before this start the store had answered last.
+    unseen: Duration,
+    /// Whether the store's keys were unlocked, and if not, whether it must have some.
+    unlocked: Unlocked,
     lost: bool,
     survey: Survey,
+    snapshots: Snapshots,
 }
 
 impl Follower {
@@ -68,6 +82,8 @@ impl Follower {
         let (master, revocations, last_answer) = (Arc::new(master), Cursor::default(), Instant::now());
         let steadiness = Steadiness::new(app.clock.now());
         let survey = Survey::new(Arc::clone(&store));
+        let settings = &app.config.store;
+        let snapshots = Snapshots::new(settings.snapshot_file.clone(), settings.outage_grace);
         Self {
             app,
             store,
@@ -81,14 +97,31 @@ impl Follower {
             rotation: None,
             steadiness,
             last_answer,
+            unseen: Duration::ZERO,
+            unlocked: Unlocked::Yes,
             lost: false,
             survey,
+            snapshots,
         }
     }
 
     /// Goes on with a look over the store that was begun before.
     pub fn take_over(&mut self, survey: Survey) {
         self.survey = survey;
+    }
+
+    /// Begins with what was known when the store had answered last, `age` ago.
+    pub fn recall(&mut self, snapshot: Snapshot, age: Duration) {
+        self.app.authenticator.clients().take_in(snapshot.clients);
+        self.app.revoked.insert(&snapshot.revocations);
+        self.unlocked = Unlocked::NotYet { is_known: true };
+        self.unseen = age;
+    }
+
+    /// Begins without knowing anything, not even keys.
+    pub fn begin_unaware(&mut self) {
+        self.unlocked = Unlocked::NotYet { is_known: false };
+        self.unseen = Duration::MAX;
     }
 
     /// Follows until the task is dropped.
@@ -103,7 +136,12 @@ impl Follower {
 
     /// One look at the store and at the clock.
     pub async fn step(&mut self) {
+        let asked = Instant::now();
         let outcome = self.follow().await;
+        if outcome.is_ok() {
+            let confirmed = Confirmed { at: asked, key_revision: self.key_revision };
+            self.snapshots.step(&self.app, &self.master, confirmed).await;
+        }
         self.note(outcome);
         self.look_over().await;
         self.advance_keys();
@@ -118,6 +156,7 @@ impl Follower {
 
     /// Clients and revocations come first: nothing that is wrong with a key may keep a disabled client in.
     async fn follow(&mut self) -> Result<(), StoreError> {
+        self.unlock().await?;
         let asked = Instant::now();
         let changes = self.store.changes_since(self.cursor).await?;
         // Before the first answer anything may have changed since the keys were read.
@@ -131,6 +170,23 @@ impl Follower {
             self.keys_changed = false;
         }
         self.flush_secret_uses();
+        Ok(())
+    }
+
+    /// What a start does with a store that answers: this one began without. A store that was known has keys, and is not
+    /// made anew.
+    async fn unlock(&mut self) -> Result<(), StoreError> {
+        let Unlocked::NotYet { is_known } = self.unlocked else { return Ok(()) };
+        if is_known && self.store.find_keys().await?.is_none() {
+            return Err(keys_are_gone());
+        }
+        match admin::unlock(&*self.store, &self.master, self.app.clock.now()).await {
+            Ok(_) => self.unlocked = Unlocked::Yes,
+            Err(AdminError::Store(error)) => return Err(error),
+            Err(error) => return Err(StoreError::Unusable(error.to_string())),
+        }
+        // A start looks the store over, too.
+        self.survey.start();
         Ok(())
     }
 
@@ -220,7 +276,7 @@ impl Follower {
 
     async fn reload_keys(&mut self) -> Result<(), StoreError> {
         let Some(records) = self.store.find_keys().await? else {
-            return Err(StoreError::Unusable("the signing keys are gone from the store".to_owned()));
+            return Err(keys_are_gone());
         };
         if records.revision == self.key_revision {
             return Ok(());
@@ -275,6 +331,7 @@ impl Follower {
         let replaced = matches!(outcome, Err(StoreError::Unusable(_)));
         if answered {
             self.last_answer = Instant::now();
+            self.unseen = Duration::ZERO;
         }
         if let Err(error) = outcome
             && !std::mem::replace(&mut self.lost, true)
@@ -285,7 +342,8 @@ impl Follower {
         }
         let app = &self.app;
         app.metrics.store().set_up(answered);
-        let within_grace = self.last_answer.elapsed() <= app.config.store.outage_grace;
+        let age = self.last_answer.elapsed().saturating_add(self.unseen);
+        let within_grace = age <= app.config.store.outage_grace;
         app.authenticator.clients().set_serving(within_grace);
         app.readiness.store_lost.store(replaced || !within_grace, Ordering::Relaxed);
     }
@@ -316,26 +374,6 @@ impl Follower {
     }
 }
 
-impl App {
-    /// Writes down which secrets were used since the follower last did, once nobody uses any more. Not for long: it is no
-    /// promise, and the process is about to end.
-    pub async fn write_last_uses(&self, store: &dyn Store) {
-        let write = async {
-            loop {
-                let uses = self.authenticator.uses().take(USES_AT_ONCE);
-                if uses.is_empty() {
-                    return Ok(());
-                }
-                store.put_secret_uses(uses).await?;
-            }
-        };
-        let written = tokio::time::timeout(LAST_USES_DEADLINE, write).await.unwrap_or(Err(StoreError::Deadline));
-        if let Err(error) = written {
-            tracing::warn!(%error, "when secrets were last used could not be written down");
-        }
-    }
-}
-
 /// The names of the successors that are published now.
 async fn rotate(
     store: &dyn Store,
@@ -352,4 +390,8 @@ async fn rotate(
     let kids = made.iter().map(|key| key.kid.clone()).collect();
     admin::rotate_keys(store, &master, made, (lead, now)).await?;
     Ok(kids)
+}
+
+fn keys_are_gone() -> StoreError {
+    StoreError::Unusable("the signing keys are gone from the store".to_owned())
 }

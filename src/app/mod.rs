@@ -4,6 +4,7 @@
 //! Leaves opening the store and unlocking the keys to whoever starts the process.
 
 mod follow;
+mod snapshots;
 mod state;
 mod steadiness;
 mod survey;

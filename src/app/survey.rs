@@ -59,7 +59,7 @@ impl Survey {
         None
     }
 
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         let store = Arc::clone(&self.store);
         self.running = Some(tokio::spawn(async move { store.check().await }));
     }

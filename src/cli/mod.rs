@@ -11,7 +11,7 @@ mod copy;
 mod discovery;
 mod key;
 mod log;
-mod memory;
+mod opening;
 mod output;
 mod progress;
 mod quickstart;
@@ -167,9 +167,6 @@ impl From<std::io::Error> for CliError {
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(error) = memory::protect() {
-        return fail(&CliError::Failed(format!("the memory of this process cannot be protected: {error}")));
-    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&CliError::Failed(format!("the runtime cannot be started: {error}"))),
@@ -243,21 +240,10 @@ impl Global {
         let master = load_master_key(&config, &*store).await?;
         let now = Clock::System.now();
         let is_new = admin::unlock_or_make(&*store, &master, now).await?.is_new;
-        if let Some(made_at) = admin::settle_backup(&store, &master, config.lead(), now).await? {
-            output::note(&told_of_backup(&made_at));
-        }
         let admin = Admin::new(store, master, now);
         let admin = if is_new { admin.on_new_store() } else { admin };
         Ok((if let Some(journal) = journal(&config)? { admin.with_journal(journal) } else { admin }, config))
     }
-}
-
-/// What the operator has to know of a store that was put back.
-fn told_of_backup(made_at: &str) -> String {
-    format!(
-        "This store was put back from a backup of {made_at}: tokens issued until now count as revoked, and new keys sign. \
-         What was changed since is undone: disable clients and remove secrets and keys again, as the audit log has them."
-    )
 }
 
 /// The audit log, where it is a file: it is opened before anything is done, so that what is done can be written down.

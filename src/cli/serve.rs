@@ -7,14 +7,13 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{CliError, Global, load_master_key, log, open_or_make};
-use crate::admin;
-use crate::app::{App, Follower, Opened, Survey};
+use super::opening::{self, Opening, Source};
+use super::{CliError, Global, log};
+use crate::app::{App, Follower};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, Bound, Drained, Server};
 use crate::oauth::IssuerUrl;
-use crate::store::{OpenMode, Store};
 
 /// Open files besides the connections: the store, listeners, logs.
 const SPARE_FILES: usize = 64;
@@ -43,7 +42,6 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where probes connect.
     pub ops_address: SocketAddr,
-    store: Arc<dyn Store>,
     public: Server,
     ops: Server,
     follower: tokio::task::JoinHandle<()>,
@@ -82,32 +80,23 @@ fn warn_of_few_files(config: &Config) {
 
 /// Opens the store, unlocks the keys, binds, and serves.
 pub async fn start(config: Config) -> Result<Running, CliError> {
-    let store = open_or_make(&config, OpenMode::CreateIfMissing)?;
-    let survey = Survey::begin(Arc::clone(&store)).await?;
-    let master = load_master_key(&config, &*store).await?;
-    let (now, lead) = (Clock::System.now(), config.lead());
-    if let Some(made_at) = admin::settle_backup(&store, &master, lead, now).await? {
-        tracing::warn!("{}", super::told_of_backup(&made_at));
-    }
-    let records = admin::unlock(&*store, &master, now).await?;
-    if let Err(error) = admin::note_lead(&*store, lead).await {
-        // A store that can be read but not written still serves.
-        tracing::warn!(%error, "how long keys wait could not be written down: commands go by their own configuration");
-    }
+    let Opening { opened, knowledge } = opening::open(&config).await?;
     let public = bind("listen", config.listen, config.serve.workers())?;
     let ops = bind("ops_listen", config.ops_listen, 1)?;
     let (address, ops_address) = (public.address(), ops.address());
     let issuer = issuer(&config, address)?;
-    let opened = Opened { store: Arc::clone(&store), master, records };
     let (app, mut follower) = App::new(config, issuer, opened, Clock::System)?;
-    follower.take_over(survey);
+    match knowledge {
+        Source::Store(survey) => follower.take_over(survey),
+        Source::Snapshot(snapshot, age) => follower.recall(*snapshot, age),
+        Source::Nowhere => follower.begin_unaware(),
+    }
     // Ready means that the store was seen: whoever asks readyz first is told the truth.
     follower.step().await;
     Ok(Running {
         public: http::serve(&app, public)?,
         ops: http::serve_ops(&app, ops)?,
         follower: tokio::spawn(Follower::run(follower)),
-        store,
         app,
         address,
         ops_address,
@@ -183,18 +172,13 @@ impl Running {
         let drained = self.public.drain(self.app.config.serve.drain).await;
         self.ops.drain(Duration::ZERO).await;
         self.follower.abort();
-        self.app.write_last_uses(&*self.store).await;
         self.app.audit.end();
         drained
     }
 
     /// A server without one of its threads is up but not serving: better to end and be started again.
     async fn part_lost(&self) {
-        let runs = || {
-            let listens = !self.public.has_lost_a_worker() && !self.ops.has_lost_a_worker();
-            listens && !self.follower.is_finished() && !self.app.audit.is_lost()
-        };
-        while runs() {
+        while !self.public.has_lost_a_worker() && !self.ops.has_lost_a_worker() && !self.follower.is_finished() {
             tokio::time::sleep(WATCH_EVERY).await;
         }
     }
@@ -219,14 +203,6 @@ mod tests {
         let ended = tokio::time::timeout(Duration::from_secs(10), running.until_stopped(Signals::new().unwrap())).await;
         let error = ended.expect("it is noticed").unwrap_err();
         assert!(error.to_string().contains("ended unexpectedly"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn p12_an_audit_log_that_nobody_writes_ends_the_process() {
-        let running = running().await;
-        running.app.audit.lose_thread();
-        let ended = tokio::time::timeout(Duration::from_secs(10), running.until_stopped(Signals::new().unwrap())).await;
-        assert!(ended.expect("it is noticed").is_err());
     }
 
     #[tokio::test]

@@ -120,6 +120,8 @@ pub struct StoreSettings {
     pub cache_clients: usize,
     /// How long known clients are served while the store is gone.
     pub outage_grace: Duration,
+    /// Where the server writes down what it knows, to be started again while the store is gone.
+    pub snapshot_file: Option<PathBuf>,
     /// How Redis is used.
     pub redis: RedisOptions,
 }
@@ -207,6 +209,7 @@ impl Config {
                 url: raw.read("store.url", StoreUrl::parse)?,
                 cache_clients: raw.read("store.cache_clients", |text| number(text, 1, 100_000_000))?,
                 outage_grace: raw.read("store.outage_grace", duration::parse)?,
+                snapshot_file: raw.text("store.snapshot_file").map(PathBuf::from),
                 redis: RedisOptions {
                     deadline: raw.read("store.redis_deadline", deadline)?,
                     ca_file: raw.text("store.redis_ca_file").map(PathBuf::from),

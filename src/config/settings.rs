@@ -19,7 +19,7 @@ const fn setting(key: &'static str, default: &'static str, why: &'static str) ->
 }
 
 /// Every setting, in the order in which it is shown.
-pub const SETTINGS: [Setting; 38] = [
+pub const SETTINGS: [Setting; 39] = [
     setting("issuer", "", "The URL that clients and resource servers know; needed once the listener is not loopback."),
     setting("listen", "127.0.0.1:8080", "Where clients connect."),
     setting("ops_listen", "127.0.0.1:8081", "Where probes and Prometheus connect; keep it off the public network."),
@@ -63,6 +63,11 @@ pub const SETTINGS: [Setting; 38] = [
     setting("store.url", "sqlite:jeton.db", "Where clients and keys are kept."),
     setting("store.cache_clients", "1000000", "Clients kept in memory; lower it when memory is short."),
     setting("store.outage_grace", "10m", "How long known clients get tokens while the store is gone."),
+    setting(
+        "store.snapshot_file",
+        "",
+        "Set it, one per server, so that even a restart while the store is gone issues tokens.",
+    ),
     setting("store.redis_deadline", "250ms", "Longest wait for Redis; raise it when Redis is in another region."),
     setting("store.redis_ca_file", "", "The authority of rediss:// servers in PEM, when the machine does not know it."),
     setting("store.redis_password_file", "", "Set it to change the password of Redis without a restart."),

@@ -6,7 +6,7 @@
 use std::future::ready;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{Method, Request, Version};
 use hyper::body::Incoming;
@@ -142,6 +142,8 @@ fn document(worker: &Worker, endpoint: Endpoint, request: &Request<Incoming>) ->
     }
     let known = request.headers().get(http::header::IF_NONE_MATCH);
     match endpoint {
+        // A verifier would keep an empty set for its whole age, and refuse what is signed meanwhile.
+        Endpoint::Jwks if worker.app().keys.load().is_empty() => reply::unavailable_for(Duration::from_secs(1)),
         Endpoint::Jwks => worker.jwks(wanted(request.uri().query())).reply(known),
         _ => worker.metadata().reply(known),
     }

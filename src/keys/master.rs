@@ -15,6 +15,7 @@ use sha2::Sha256;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::record::KeyError;
+use super::stream::Stream;
 use crate::oauth::SecretHasher;
 
 const NONCE_BYTES: usize = 12;
@@ -101,20 +102,38 @@ impl MasterKey {
         self.cipher().decrypt(&Nonce::from(*nonce), payload).map(Zeroizing::new).map_err(|_| KeyError::CannotOpen)
     }
 
+    /// What encrypts or decrypts one stream of data. Each stream needs a `salt` that no other one ever had: 256 random
+    /// bits.
+    #[must_use]
+    pub fn stream(&self, label: &str, salt: &[u8; 32]) -> Stream {
+        Stream::new(self.cipher_of(&[label.as_bytes(), salt]))
+    }
+
     fn cipher(&self) -> ChaCha20Poly1305 {
-        let mut key = self.derive("jeton signing key encryption");
+        self.cipher_of(&[b"jeton signing key encryption"])
+    }
+
+    fn cipher_of(&self, info: &[&[u8]]) -> ChaCha20Poly1305 {
+        let mut key = self.expand(info);
         let cipher = ChaCha20Poly1305::new(&key.into());
         key.zeroize();
         cipher
     }
 
-    /// HKDF-Expand of RFC 5869 §2.3 for one block; the master key is uniform, so it needs no extraction.
     fn derive(&self, label: &str) -> [u8; 32] {
+        self.expand(&[label.as_bytes()])
+    }
+
+    /// HKDF-Expand of RFC 5869 §2.3 for one block, with an `info` in parts of which all but the last are labels; the
+    /// master key is uniform, so it needs no extraction.
+    fn expand(&self, info: &[&[u8]]) -> [u8; 32] {
         let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
         block.iter_mut().zip(self.0.iter()).for_each(|(padded, byte)| *padded = *byte);
         let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new(&block);
         block.as_mut_slice().zeroize();
-        mac.update(label.as_bytes());
+        for part in info {
+            mac.update(part);
+        }
         mac.update(&[1]);
         mac.finalize().into_bytes().into()
     }

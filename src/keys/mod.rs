@@ -1,7 +1,7 @@
 //! Signing keys: what protects them, what they sign with, and their states by time.
 //!
 //! `master` is the one secret that the operator keeps; `signing` is one key ready to sign, `private` how it signs, `jwk`
-//! how it is published, `import` how one comes from elsewhere; `record` is what the store keeps of it, `seal` marks records; `rotation` plans when keys come and go; `set` is all keys
+//! how it is published, `import` how one comes from elsewhere; `stream` encrypts what is long; `record` is what the store keeps of it, `seal` marks records; `rotation` plans when keys come and go; `set` is all keys
 //! at an instant: which ones sign, which are published, and the JWKS document.
 //!
 //! The keys of one algorithm are a ring: each ring rolls for itself, and exists once a client's tokens are signed by it.
@@ -17,6 +17,7 @@ pub mod rotation;
 pub mod seal;
 pub mod set;
 pub mod signing;
+pub mod stream;
 
 pub use master::{MasterKey, MasterKeyCheck};
 pub use private::Signature;
@@ -25,3 +26,4 @@ pub use rotation::Lead;
 pub use seal::RecordSeal;
 pub use set::{KeySet, KeyState};
 pub use signing::SigningKey;
+pub use stream::Stream;

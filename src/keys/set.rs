@@ -144,6 +144,12 @@ impl KeySet {
         ring.filter(|(record, _)| waits(record)).map(|(record, _)| record.activated_at).min()
     }
 
+    /// True before the store has said which keys there are.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.signing.is_empty()
+    }
+
     /// The records behind it, newest first within each ring.
     pub fn records(&self) -> impl Iterator<Item = &KeyRecord> + Clone {
         self.signing.iter().map(|(record, _)| record)

@@ -159,11 +159,13 @@ impl ClientCache {
 
     async fn fetch(&self, id: &str) -> Found {
         let client = self.store.find_client(id).await.map_err(Arc::new)?;
-        Ok(client.map(|client| {
-            let claims = self.defaults.claims(&client);
-            let marks = DayMarks::of(&client);
-            Arc::new(CachedClient { claims, client, marks, used: AtomicBool::new(false) })
-        }))
+        Ok(client.map(|client| self.ready(client)))
+    }
+
+    fn ready(&self, client: Client) -> Arc<CachedClient> {
+        let claims = self.defaults.claims(&client);
+        let marks = DayMarks::of(&client);
+        Arc::new(CachedClient { claims, client, marks, used: AtomicBool::new(false) })
     }
 
     /// The first of those who waited stores the result, unless the flight was tainted meanwhile.
@@ -199,6 +201,20 @@ impl ClientCache {
             } else if current {
                 entries.remove(&oldest.client.id);
             }
+        }
+    }
+
+    /// Every client in memory, in no particular order.
+    #[must_use]
+    pub fn all_known(&self) -> Vec<Arc<CachedClient>> {
+        self.entries.pin().values().cloned().collect()
+    }
+
+    /// Takes clients into memory that were there before, as far as there is room.
+    pub fn take_in(&self, clients: Vec<Client>) {
+        let mut misses = self.misses();
+        for client in clients.into_iter().take(self.capacity) {
+            self.remember(&mut misses, self.ready(client));
         }
     }
 

@@ -19,14 +19,15 @@
 //! - **Bytes are bytes.** Ids are compared exactly: no case folding, no trimming.
 
 pub mod cache;
+pub mod late;
 pub mod memory;
 pub mod observed;
 mod redis;
 pub mod revoked;
+pub mod snapshot;
 pub mod sqlite;
 pub mod tokens;
 pub mod transfer;
-mod unknown;
 mod url;
 pub mod uses;
 
@@ -57,11 +58,6 @@ pub struct KeyRecords {
     /// Counts the writes.
     pub revision: u64,
 }
-
-/// The note of a store that is a backup, and was not used since: when it was made.
-pub const BACKUP_NOTE: &str = "backup";
-/// The note of how long keys wait and stay, by the servers' configuration.
-pub const LEAD_NOTE: &str = "lead";
 
 /// A position in the change feed; later positions are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]

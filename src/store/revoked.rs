@@ -25,7 +25,7 @@ pub struct RevokedTokens {
     /// The same tokens by when they may be forgotten.
     ends: Mutex<BTreeMap<u64, Vec<TokenId>>>,
     start: Instant,
-    /// Milliseconds since `start` when the store was last asked with success.
+    /// Milliseconds since `start`, and one more, when the store was last asked with success; 0 for never.
     current_at: AtomicU64,
 }
 
@@ -54,6 +54,16 @@ impl RevokedTokens {
         }
     }
 
+    /// Everything that is held; the ends are late by some seconds.
+    #[must_use]
+    pub fn all(&self) -> Vec<Revocation> {
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let groups = ends.iter().map(|(group, tokens)| (UnixTime::from_seconds((group + 1) * GROUP_SECONDS), tokens));
+        groups
+            .flat_map(|(expires_at, tokens)| tokens.iter().map(move |token| Revocation { token: *token, expires_at }))
+            .collect()
+    }
+
     /// Forgets up to `limit` tokens, and a group more, that expired before `now`.
     pub fn forget_expired(&self, now: UnixTime, limit: usize) {
         let tokens = self.tokens.pin();
@@ -75,13 +85,14 @@ impl RevokedTokens {
 
     /// Notes that the store was asked at `asked` for everything up to then.
     pub fn note_current(&self, asked: Instant) {
-        self.current_at.fetch_max(self.millis(asked), Ordering::Relaxed);
+        self.current_at.fetch_max(self.millis(asked) + 1, Ordering::Relaxed);
     }
 
     /// Whether this is everything that the store had acknowledged a second ago.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        let age = self.millis(Instant::now()).saturating_sub(self.current_at.load(Ordering::Relaxed));
+        let Some(current_at) = self.current_at.load(Ordering::Relaxed).checked_sub(1) else { return false };
+        let age = self.millis(Instant::now()).saturating_sub(current_at);
         age <= u64::try_from(CURRENT_FOR.as_millis()).unwrap_or(u64::MAX)
     }
 
@@ -98,7 +109,7 @@ impl RevokedTokens {
     }
 
     fn millis(&self, instant: Instant) -> u64 {
-        u64::try_from(instant.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(instant.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX - 1)
     }
 }
 
@@ -126,8 +137,7 @@ mod tests {
     #[test]
     fn i15_news_older_than_a_second_is_not_current() {
         let mut revoked = RevokedTokens::default();
-        revoked.start -= Duration::from_secs(10);
-        assert!(!revoked.is_current(), "never asked");
+        assert!(!revoked.is_current(), "never asked, in the first second, too");
         revoked.note_current(Instant::now());
         assert!(revoked.is_current());
         revoked.start -= Duration::from_millis(1100);

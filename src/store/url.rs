@@ -53,6 +53,16 @@ impl StoreUrl {
         }
     }
 
+    /// The backend's name.
+    #[must_use]
+    pub const fn backend(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Redis(_) => "redis",
+            Self::Memory => "memory",
+        }
+    }
+
     /// Opens the store, with nothing set about it.
     ///
     /// # Errors

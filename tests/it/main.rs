@@ -32,6 +32,7 @@ mod redis_faults;
 mod redis_store;
 mod server_faults;
 mod sign_queue;
+mod snapshots;
 mod store_contract;
 mod store_faults;
 mod token_rules;

@@ -49,7 +49,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("tracing_subscriber", &["cli"]),
-    ("rustix", &["cli/memory"]),
     ("chacha20poly1305", &["keys"]),
     // Signing and verifying are two rooms, and know each other only by public keys.
     ("ed25519_dalek", &["jwt", "keys"]),
@@ -67,12 +66,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("serde_json", &["audit", "keys/import", "jwt", "store", "introspection", "http", "cli"]),
     // Randomness comes in at the edge, like time; `admin` makes ids, secrets and keys. In `store/redis` it names writes
     // and spreads the tries of many servers to connect; nobody outside sees any of it.
-    ("rand", &["admin", "http", "cli", "store/redis"]),
+    ("rand", &["admin", "app/snapshots", "http", "cli", "store/redis"]),
     // Swapped while requests read it: the signing keys.
     ("arc_swap", &["jwt", "issuer", "app"]),
     ("tracing", &["audit", "store", "issuer", "introspection", "revocation", "app", "http", "cli"]),
-    // In `jwt`: slow signatures are made beside the workers. In `restore`: many clients are written at a time.
-    ("tokio", &["admin/restore", "audit", "jwt", "store", "app", "http", "cli"]),
+    // In `jwt`: slow signatures are made beside the workers.
+    ("tokio", &["audit", "jwt", "store", "app", "http", "cli"]),
 ];
 
 /// What is wrong in a file of `src/`, by its path below it. `outside` are the crates that the package depends on.

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::faults::{Killed, Load, end_of, free_address};
+use crate::support::faults::{Killed, Load, end_of, faketime_library, free_address};
 use crate::support::{Client, GENEROUS, GRANT, Home, Server, Wire, claims, count, jeton, need, wait_for};
 
 /// P-05 and S-16: without file descriptors the accept loop does not spin, open connections are served, and
@@ -127,14 +127,6 @@ fn p08_h01_before_the_first_key_there_is_no_token_and_no_readiness() {
     fs::write(&stamp, "+0\n").unwrap();
     server.wait_until_ready(true);
     assert_eq!(server.ask(&client, GRANT).status, 200);
-}
-
-fn faketime_library() -> String {
-    // The wrapper knows where its library lies; ask it rather than guess.
-    let output = Command::new("faketime").args(["-f", "+1s", "sh", "-c", "echo $LD_PRELOAD"]).output().unwrap();
-    let path = String::from_utf8(output.stdout).unwrap().trim().to_owned();
-    assert!(path.contains("libfaketime"), "the library of faketime is not found: {path}");
-    path
 }
 
 /// P-10: nobody reads standard error, and its pipe is full: requests go on, and so does the end.

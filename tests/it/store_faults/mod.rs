@@ -4,7 +4,4 @@ mod crash;
 mod disk;
 mod files;
 mod keys;
-mod partition;
-mod restore;
-mod versions;
 mod writer;

@@ -339,3 +339,12 @@ impl Counts {
         self.slowest = self.slowest.max(took);
     }
 }
+
+/// The library that changes what a program takes for the time.
+pub fn faketime_library() -> String {
+    // The wrapper knows where its library lies; ask it rather than guess.
+    let output = Command::new("faketime").args(["-f", "+1s", "sh", "-c", "echo $LD_PRELOAD"]).output().unwrap();
+    let path = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    assert!(path.contains("libfaketime"), "the library of faketime is not found: {path}");
+    path
+}
