@@ -81,17 +81,13 @@ pub async fn open(config: &Config) -> Result<Opening, CliError> {
         Some(store) => store,
         None => late(config, error)?,
     };
-    Ok(match recalled {
-        Some((snapshot, master, age)) => {
-            let opened = Opened { store, master, records: snapshot.keys.clone() };
-            Opening { opened, knowledge: Source::Snapshot(Box::new(snapshot), age) }
-        }
-        None => {
-            let master = read_master_key(config)?;
-            let records = KeyRecords { check: master.check(), keys: Vec::new(), revision: 0 };
-            Opening { opened: Opened { store, master, records }, knowledge: Source::Nowhere }
-        }
-    })
+    if let Some((snapshot, master, age)) = recalled {
+        let opened = Opened { store, master, records: snapshot.keys.clone() };
+        return Ok(Opening { opened, knowledge: Source::Snapshot(Box::new(snapshot), age) });
+    }
+    let master = read_master_key(config)?;
+    let records = KeyRecords { check: master.check(), keys: Vec::new(), revision: 0 };
+    Ok(Opening { opened: Opened { store, master, records }, knowledge: Source::Nowhere })
 }
 
 async fn from_store(config: &Config) -> Result<Opening, Failure> {
@@ -152,7 +148,7 @@ fn recall(config: &Config) -> Result<Option<(Snapshot, MasterKey, Duration)>, Cl
     if age > grace {
         return useless(&format!("it is {seconds} s old, and store.outage_grace is {} s", grace.as_secs()));
     }
-    let (clients, left) = (snapshot.clients.len(), (grace - age).as_secs());
+    let (clients, left) = (snapshot.clients.len(), grace.saturating_sub(age).as_secs());
     tracing::warn!(
         clients,
         age = seconds,

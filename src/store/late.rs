@@ -68,10 +68,8 @@ impl LateStore {
 
 impl fmt::Debug for LateStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LateStore")
-            .field("backend", &self.backend)
-            .field("is_open", &self.store.get().is_some())
-            .finish()
+        let is_open = self.store.get().is_some();
+        f.debug_struct("LateStore").field("backend", &self.backend).field("is_open", &is_open).finish_non_exhaustive()
     }
 }
 

@@ -10,11 +10,13 @@ use jeton::config::master_key;
 use jeton::store::snapshot::{self, Snapshot};
 
 use crate::support::faults::{end_of, faketime_library};
+use crate::support::redis::Redis;
 use crate::support::{Answer, Client, GENEROUS, GRANT, Home, Server, claims, jeton, need, segment, wait_for};
 
 /// A store, the snapshot of a server that knew one client of it, and another client that it did not know.
 struct Scene {
     home: Home,
+    master_key: PathBuf,
     known: Client,
     unknown: Client,
     kid: String,
@@ -25,9 +27,14 @@ impl Scene {
     /// A server that was killed after it had written down what it knew.
     fn after_a_crash(grace: u64) -> Self {
         let home = Home::new();
+        let master_key = home.master_key();
+        Self::of(home, master_key, grace)
+    }
+
+    fn of(home: Home, master_key: PathBuf, grace: u64) -> Self {
         let (known, unknown) = (home.usual_client(), home.usual_client());
-        let scene = Self { home, known, unknown, kid: String::new(), grace };
-        let server = Home::at(scene.home.database.clone()).serve(&scene.config());
+        let scene = Self { home, master_key, known, unknown, kid: String::new(), grace };
+        let server = scene.start();
         let token = server.ask_patiently(&scene.known, GRANT).access_token();
         wait_for("the client stands in the snapshot", || {
             let found = scene.snapshot()?;
@@ -50,7 +57,7 @@ impl Scene {
     }
 
     fn snapshot(&self) -> Option<Snapshot> {
-        let master = master_key::read(&self.home.master_key()).unwrap();
+        let master = master_key::read(&self.master_key).unwrap();
         snapshot::read(&self.path(), &master).ok()
     }
 
@@ -64,8 +71,11 @@ impl Scene {
         }
     }
 
+    /// A server in a folder of its own.
     fn start(&self) -> Server {
-        Home::at(self.home.database.clone()).serve(&self.config())
+        let url = self.home.url();
+        let home = if url.starts_with("sqlite:") { Home::at(self.home.database.clone()) } else { Home::on(&url) };
+        home.serve(&self.config())
     }
 
     /// A start that fails: what it said.
@@ -121,6 +131,23 @@ fn a_server_whose_database_is_gone_serves_whom_it_knew_until_it_is_back() {
     wait_for("the next snapshot is written", || {
         scene.snapshot().filter(|found| found.clients.iter().any(|client| client.id.as_str() == late.id))
     });
+}
+
+#[test]
+fn a_server_whose_redis_is_down_at_its_start_serves_whom_it_knew_until_it_is_back() {
+    let mut redis = Redis::start();
+    let home = Home::on(&redis.url());
+    let master_key = home.folder.path().join("master-key");
+    let scene = Scene::of(home, master_key, 600);
+    redis.kill();
+    let server = scene.start();
+    scene.expect_outage(&server);
+    assert_eq!(server.ops("/readyz").status, 200, "within the grace");
+    redis.start_again();
+    wait_for("the store answers again", || (server.ask(&scene.unknown, GRANT).status == 200).then_some(()));
+    wait_for("and is up to date", || (scene.post(&server, "/oauth2/introspect", "x").status == 200).then_some(()));
+    let token = server.ask_patiently(&scene.known, GRANT).access_token();
+    assert_eq!(segment(&token, 0)["kid"], *scene.kid);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 //!
 //! One task beside the workers polls the change feed. It drops changed clients from memory, reloads the signing
 //! keys, tells readiness and metrics how the store does, and lets memory serve through an outage only for the
-//! grace. No request waits for it.
+//! grace. No request waits for it. `chores` are what it does to the store by the way.
+
+mod chores;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,11 +16,7 @@ use super::snapshots::{Confirmed, Snapshots};
 use super::steadiness::Steadiness;
 use super::{App, Survey};
 use crate::admin::{self, AdminError};
-use crate::audit::{Event, Kind};
-use crate::clock::UnixTime;
-use crate::config::Config;
-use crate::keys::rotation::is_due;
-use crate::keys::{KeyError, KeySet, Kid, Lead, MasterKey};
+use crate::keys::{KeySet, MasterKey};
 use crate::oauth::{Algorithm, ClientId};
 use crate::store::snapshot::Snapshot;
 use crate::store::{Change, Changes, Cursor, Store, StoreError};
@@ -28,21 +26,6 @@ const POLL_EVERY: Duration = Duration::from_millis(200);
 
 /// How many revocations one reading takes.
 const REVOCATIONS_AT_ONCE: usize = 10_000;
-/// How many expired revocations go at a time.
-const PURGE_AT_ONCE: usize = 1000;
-/// How often expired revocations are looked for, once there are none left.
-const PURGE_EVERY: Duration = Duration::from_secs(10);
-
-/// How many uses of secrets go to the store at a time.
-const USES_AT_ONCE: usize = 1000;
-/// How often they go: on most days every secret is used first soon after midnight, all at once.
-const USES_EVERY: Duration = Duration::from_secs(1);
-/// How long a failed write of them waits before the next try.
-const USES_AGAIN: Duration = Duration::from_secs(10);
-
-/// How long a failed rotation waits before the next try.
-const ROTATE_AGAIN: Duration = Duration::from_secs(5);
-
 /// Whether the store's keys were unlocked since the start.
 #[derive(Clone, Copy, Debug)]
 enum Unlocked {
@@ -206,54 +189,6 @@ impl Follower {
         }
     }
 
-    /// Removes revocations and opaque tokens that no clock takes for valid any more, however wrong it was at the start: a few
-    /// at a time, so that no other write waits for it, and beside the follower, so that a slow disk does not keep it
-    /// from the news.
-    fn purge_revocations(&mut self) {
-        let Config { keys, token, .. } = &self.app.config;
-        let before = self.app.clock.now().minus(keys.clock_skew + token.max_lifetime);
-        self.app.revoked.forget_expired(before, PURGE_AT_ONCE);
-        if self.purge.as_ref().is_some_and(|purge| !purge.is_finished()) {
-            return;
-        }
-        let store = Arc::clone(&self.store);
-        self.purge = Some(tokio::spawn(async move {
-            let (revocations, tokens) =
-                (store.purge_revocations(before, PURGE_AT_ONCE).await, store.purge_tokens(before, PURGE_AT_ONCE).await);
-            for purged in [revocations, tokens] {
-                match purged {
-                    Ok(PURGE_AT_ONCE) => return,
-                    Ok(_) => {}
-                    // A store that can be read but not written still serves.
-                    Err(error) => tracing::warn!(%error, "expired revocations and tokens could not be removed"),
-                }
-            }
-            tokio::time::sleep(PURGE_EVERY).await;
-        }));
-    }
-
-    /// Writes down which secrets were used for the first time today, beside the follower and away from all requests.
-    fn flush_secret_uses(&mut self) {
-        if self.flush.as_ref().is_some_and(|flush| !flush.is_finished()) {
-            return;
-        }
-        let uses = self.app.authenticator.uses().take(USES_AT_ONCE);
-        if uses.is_empty() {
-            return;
-        }
-        let (app, store) = (Arc::clone(&self.app), Arc::clone(&self.store));
-        self.flush = Some(tokio::spawn(async move {
-            if let Err(error) = store.put_secret_uses(uses.clone()).await {
-                tracing::warn!(%error, "when secrets were last used could not be written down");
-                for used in uses {
-                    app.authenticator.uses().note(used);
-                }
-                tokio::time::sleep(USES_AGAIN).await;
-            }
-            tokio::time::sleep(USES_EVERY).await;
-        }));
-    }
-
     fn forget_changed(&self, changes: &Changes) {
         let clients = self.app.authenticator.clients();
         if self.cursor.is_none() || changes.gap {
@@ -291,38 +226,6 @@ impl Follower {
         }
         self.key_revision = records.revision;
         Ok(())
-    }
-
-    /// Publishes successors in time, beside the follower. Several servers may try: the store lets one of them, and all
-    /// follow its plan.
-    fn rotate_keys(&mut self) {
-        let (every, lead) = (self.app.config.keys.rotate_every, self.app.config.lead());
-        let (now, keys) = (self.app.clock.now(), self.app.keys.load());
-        let is_due = |ring: &Algorithm| is_due(*ring, keys.records(), (every, lead), now);
-        let due: Vec<Algorithm> = Algorithm::ALL.into_iter().filter(is_due).collect();
-        let tries = self.rotation.as_ref().is_some_and(|rotation| !rotation.is_finished());
-        if tries || due.is_empty() {
-            return;
-        }
-        let (app, store, master) = (Arc::clone(&self.app), Arc::clone(&self.store), Arc::clone(&self.master));
-        self.rotation = Some(tokio::spawn(async move {
-            match rotate(&*store, master, due, (lead, now)).await {
-                Ok(kids) => kids.iter().for_each(|kid| {
-                    let kid = kid.as_str();
-                    tracing::info!(kid, "a new signing key is published, and signs once every verifier knows it");
-                    let event = Event { kid: Some(kid), actor: Some("server"), ..Event::new(Kind::KeyPublished, "ok") };
-                    app.audit.record(usize::MAX, &event);
-                }),
-                // Another server plans it, or will: in a store that is still a copy, one of its source.
-                Err(
-                    AdminError::Store(StoreError::Conflict)
-                    | AdminError::Key(KeyError::RotationUnderWay)
-                    | AdminError::Moving(_),
-                ) => {}
-                Err(error) => tracing::warn!(%error, "a signing key is due, but could not be replaced"),
-            }
-            tokio::time::sleep(ROTATE_AGAIN).await;
-        }));
     }
 
     fn note(&mut self, outcome: Result<(), StoreError>) {
@@ -372,24 +275,6 @@ impl Follower {
         // The one ring that every store has; a client of another that has no key yet is told so by itself.
         self.app.readiness.no_key.store(keys.active(Algorithm::default(), now).is_none(), Ordering::Relaxed);
     }
-}
-
-/// The names of the successors that are published now.
-async fn rotate(
-    store: &dyn Store,
-    master: Arc<MasterKey>,
-    rings: Vec<Algorithm>,
-    (lead, now): (Lead, UnixTime),
-) -> Result<Vec<Kid>, AdminError> {
-    // Away from the follower: an RSA key takes its time.
-    let generate = {
-        let master = Arc::clone(&master);
-        move || rings.into_iter().map(|ring| admin::fresh_key(ring, &master, now)).collect::<Result<Vec<_>, _>>()
-    };
-    let made = tokio::task::spawn_blocking(generate).await.unwrap_or(Err(KeyError::CannotGenerate))?;
-    let kids = made.iter().map(|key| key.kid.clone()).collect();
-    admin::rotate_keys(store, &master, made, (lead, now)).await?;
-    Ok(kids)
 }
 
 fn keys_are_gone() -> StoreError {
