@@ -5,6 +5,8 @@
 
 mod error;
 mod keys;
+mod lead;
+mod restore;
 mod secrets;
 
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use crate::store::{Store, StoreError};
 
 pub use error::AdminError;
 pub use keys::{Ring, Unlocked, fresh_key, rotate_keys, unlock, unlock_or_make};
+pub use lead::note_lead;
+pub use restore::{settle_backup, told_of_backup};
 pub use secrets::{SecretState, Verdict, list_secrets};
 
 /// How often a write is repeated when others keep coming first.

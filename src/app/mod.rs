@@ -3,6 +3,7 @@
 //! Owns the issuer, the limiter, the metrics and what is known of the store's state. `follow` keeps it up to date.
 //! Leaves opening the store and unlocking the keys to whoever starts the process.
 
+mod beginning;
 mod follow;
 mod snapshots;
 mod state;
@@ -32,6 +33,7 @@ use crate::store::revoked::RevokedTokens;
 use crate::store::tokens::IssuedTokens;
 use crate::store::{KeyRecords, Store};
 
+pub use beginning::begin;
 pub use follow::Follower;
 pub use survey::Survey;
 

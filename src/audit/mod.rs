@@ -193,6 +193,19 @@ impl Audit {
         }
     }
 
+    /// True when the writing thread has ended by itself: what is recorded goes nowhere, so the process should end, too.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.ending.load(Ordering::Acquire) && thread.as_ref().is_some_and(std::thread::JoinHandle::is_finished)
+    }
+
+    /// For tests of whoever watches the log: its thread is one that panics.
+    #[cfg(test)]
+    pub(crate) fn lose_thread(&self) {
+        *self.thread.lock().unwrap() = Some(std::thread::spawn(|| panic!("a bug")));
+    }
+
     fn samples(&self, worker: usize) -> bool {
         let Some(buffer) = self.buffer(worker) else { return false };
         match self.policy.tokens {
@@ -303,6 +316,23 @@ mod tests {
         audit.end();
         assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 3);
         assert_eq!(audit.dropped(), 0);
+    }
+
+    #[test]
+    fn p12_a_writing_thread_that_panics_is_missed_and_one_that_was_ended_is_not() {
+        let policy = policy(WhenFull::Block, TokenSample::OneIn(1));
+        let audit = Audit::start(Sink::broken(), policy, 1).unwrap();
+        assert!(!audit.is_lost());
+        audit.record(0, &Event::new(Kind::TokenIssued, "ok"));
+        let end = Instant::now() + Duration::from_secs(10);
+        while !audit.is_lost() {
+            assert!(Instant::now() < end, "nobody notices");
+            std::thread::sleep(EVERY);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (audit, _) = log(&folder, policy);
+        audit.end();
+        assert!(!audit.is_lost());
     }
 
     #[test]

@@ -28,7 +28,13 @@ pub struct Sink {
 #[derive(Debug)]
 enum Target {
     Stdout,
-    File { path: PathBuf, rotation: Rotation, open: File },
+    File {
+        path: PathBuf,
+        rotation: Rotation,
+        open: File,
+    },
+    #[cfg(test)]
+    Broken,
 }
 
 impl Sink {
@@ -46,6 +52,12 @@ impl Sink {
         Ok(Self { target: Target::File { path: path.to_owned(), rotation, open: open(path)? }, written: 0 })
     }
 
+    /// One that panics when it is written to.
+    #[cfg(test)]
+    pub(super) const fn broken() -> Self {
+        Self { target: Target::Broken, written: 0 }
+    }
+
     /// Writes whole lines.
     ///
     /// # Errors
@@ -61,6 +73,8 @@ impl Sink {
                 renew(path, *rotation, open, lines.len())?;
                 write_all(open, lines, &mut self.written)
             }
+            #[cfg(test)]
+            Target::Broken => break_down(),
         }
     }
 
@@ -68,6 +82,11 @@ impl Sink {
     pub fn forget_what_was_written(&mut self, lines: &mut Vec<u8>) {
         lines.drain(..std::mem::take(&mut self.written).min(lines.len()));
     }
+}
+
+#[cfg(test)]
+fn break_down() -> io::Result<()> {
+    panic!("a bug")
 }
 
 fn write_all(target: &mut impl Write, lines: &[u8], written: &mut usize) -> io::Result<()> {

@@ -175,7 +175,7 @@ async fn set(global: &Global, id: &ClientId, name: Option<String>, change: Chang
 /// The keys for this algorithm; says so when they do not sign yet.
 async fn begin_ring(admin: &Admin, alg: Option<Algorithm>, config: &Config) -> Result<Option<Ring>, CliError> {
     let Some(alg) = alg else { return Ok(None) };
-    let ring = admin.begin_ring(alg, config.lead()).await?;
+    let ring = admin.begin_ring(alg, admin.lead(config.lead()).await?).await?;
     let from = ring.signs_from();
     if from > Clock::System.now() {
         note(&format!(

@@ -29,8 +29,8 @@ enum KeyCommand {
     /// Publish new signing keys now; they sign once every verifier had time to fetch them
     ///
     /// Without --alg every algorithm that is in use gets a new key, but for those whose rotation is under way.
-    /// Run it with the configuration of the servers: `keys.jwks_max_age` and `keys.clock_skew` say how long the new key
-    /// waits, `token.max_lifetime` how long the old one stays published after that.
+    /// How long the new key waits, and how long the old one stays published after that, is as the server that was started
+    /// last has it: `keys.jwks_max_age`, `keys.clock_skew`, `token.max_lifetime`.
     Rotate {
         /// Sign with it at once: verifiers that hold an older key set refuse its tokens until they fetch it again
         #[arg(long)]
@@ -64,7 +64,8 @@ pub async fn run(global: &Global, args: KeyArgs) -> Result<(), CliError> {
         KeyCommand::List => global.open_store()?.find_keys().await?.map(|records| records.keys).unwrap_or_default(),
         KeyCommand::Rotate { now, alg } => {
             let (admin, config) = global.admin(OpenMode::MustExist).await?;
-            let lead = if now { config.lead().at_once() } else { config.lead() };
+            let lead = admin.lead(config.lead()).await?;
+            let lead = if now { lead.at_once() } else { lead };
             let keys = match alg {
                 Some(alg) => admin.rotate_ring(alg, lead).await?,
                 None => admin.rotate_keys(lead).await?,
@@ -82,7 +83,8 @@ pub async fn run(global: &Global, args: KeyArgs) -> Result<(), CliError> {
             let text = Zeroizing::new(std::fs::read_to_string(&file).map_err(|error| wrong(&error))?);
             let secret = import::read(alg, &text).map_err(|error| wrong(&error))?;
             let (admin, config) = global.admin(OpenMode::MustExist).await?;
-            admin.import_key(alg, &secret, config.lead()).await?
+            let lead = admin.lead(config.lead()).await?;
+            admin.import_key(alg, &secret, lead).await?
         }
         KeyCommand::Export => {
             let records = global.open_store()?.find_keys().await?.map(|records| records.keys).unwrap_or_default();

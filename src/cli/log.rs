@@ -4,6 +4,7 @@
 //! counted and said once there is room again (a pipe that is full or closed stops nothing).
 
 use std::io::{self, IsTerminal as _, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -92,7 +93,8 @@ pub fn start(log: &Log) -> Result<(), ConfigError> {
     let (queue, lines) = sync_channel(QUEUE);
     let dropped = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&dropped);
-    let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(&lines, &count));
+    let thread =
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(&lines, &count, io::stderr()));
     thread.map_err(|error| ConfigError::new(format!("the log cannot be started: {error}")))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Lines { queue, dropped });
     let pretty = match log.format {
@@ -108,17 +110,62 @@ pub fn start(log: &Log) -> Result<(), ConfigError> {
     set.map_err(|_| ConfigError::new("the log was set up twice"))
 }
 
-fn write_lines(lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
+fn write_lines(lines: &Receiver<Vec<u8>>, dropped: &AtomicU64, mut target: impl Write) {
     while let Ok(line) = lines.recv() {
-        let lost = dropped.swap(0, Ordering::Relaxed);
-        let note = format!("{{\"level\":\"WARN\",\"message\":\"log lines were dropped\",\"dropped\":{lost}}}\n");
-        if lost > 0 && io::stderr().lock().write_all(note.as_bytes()).is_err() {
-            dropped.fetch_add(lost, Ordering::Relaxed);
-        }
-        // A full disk or a closed pipe: said once it can be.
-        if io::stderr().lock().write_all(&line).is_err() {
+        // A panic costs its line, not all that come after it.
+        let written = catch_unwind(AssertUnwindSafe(|| write_line(&line, dropped, &mut target)));
+        if written.is_err() {
             dropped.fetch_add(1, Ordering::Relaxed);
         }
         WAITING.fetch_sub(1, Ordering::Release);
+    }
+}
+
+fn write_line(line: &[u8], dropped: &AtomicU64, target: &mut impl Write) {
+    let lost = dropped.swap(0, Ordering::Relaxed);
+    let note = format!("{{\"level\":\"WARN\",\"message\":\"log lines were dropped\",\"dropped\":{lost}}}\n");
+    if lost > 0 && target.write_all(note.as_bytes()).is_err() {
+        dropped.fetch_add(lost, Ordering::Relaxed);
+    }
+    // A full disk or a closed pipe: said once it can be.
+    if target.write_all(line).is_err() {
+        dropped.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Panics at its first line, as a bug would.
+    struct Fragile<'a> {
+        panicked: bool,
+        text: &'a mut Vec<u8>,
+    }
+
+    impl Write for Fragile<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            assert!(std::mem::replace(&mut self.panicked, true), "a bug");
+            self.text.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn p12_a_panic_costs_one_line_and_is_said_with_the_next() {
+        let (queue, lines) = sync_channel(QUEUE);
+        for line in ["first\n", "second\n"] {
+            WAITING.fetch_add(1, Ordering::Relaxed);
+            queue.send(line.as_bytes().to_vec()).unwrap();
+        }
+        drop(queue);
+        let mut text = Vec::new();
+        write_lines(&lines, &AtomicU64::new(0), Fragile { panicked: false, text: &mut text });
+        let text = String::from_utf8(text).unwrap();
+        let said: Vec<&str> = text.lines().collect();
+        assert!(matches!(said[..], [note, "second"] if note.contains("\"dropped\":1")), "{text}");
     }
 }

@@ -11,6 +11,7 @@ mod copy;
 mod discovery;
 mod key;
 mod log;
+mod memory;
 mod opening;
 mod output;
 mod progress;
@@ -167,6 +168,9 @@ impl From<std::io::Error> for CliError {
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(error) = memory::protect() {
+        return fail(&CliError::Failed(format!("the memory of this process cannot be protected: {error}")));
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&CliError::Failed(format!("the runtime cannot be started: {error}"))),
@@ -240,6 +244,9 @@ impl Global {
         let master = load_master_key(&config, &*store).await?;
         let now = Clock::System.now();
         let is_new = admin::unlock_or_make(&*store, &master, now).await?.is_new;
+        if let Some(made_at) = admin::settle_backup(&store, &master, config.lead(), now).await? {
+            output::note(&admin::told_of_backup(&made_at));
+        }
         let admin = Admin::new(store, master, now);
         let admin = if is_new { admin.on_new_store() } else { admin };
         Ok((if let Some(journal) = journal(&config)? { admin.with_journal(journal) } else { admin }, config))

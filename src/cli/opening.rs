@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CliError, load_master_key};
-use crate::admin::{self, AdminError};
-use crate::app::{Opened, Survey};
+use crate::admin::AdminError;
+use crate::app::{self, Opened, Survey};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, master_key};
 use crate::keys::MasterKey;
@@ -100,7 +100,7 @@ async fn from_store(config: &Config) -> Result<Opening, Failure> {
     let survey = Survey::begin(Arc::clone(&store)).await.map_err(failure)?;
     store.find_keys().await.map_err(failure)?;
     let master = load_master_key(config, &*store).await.map_err(Failure::Refusal)?;
-    match admin::unlock(&*store, &master, Clock::System.now()).await {
+    match app::begin(&store, &master, config.lead(), Clock::System.now()).await {
         Ok(records) => Ok(Opening { opened: Opened { store, master, records }, knowledge: Source::Store(survey) }),
         Err(AdminError::Store(error)) => Err(failure(error)),
         Err(error) => Err(Failure::Refusal(error.into())),

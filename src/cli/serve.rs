@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, Bound, Drained, Server};
 use crate::oauth::IssuerUrl;
+use crate::store::Store;
 
 /// Open files besides the connections: the store, listeners, logs.
 const SPARE_FILES: usize = 64;
@@ -42,6 +43,7 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where probes connect.
     pub ops_address: SocketAddr,
+    store: Arc<dyn Store>,
     public: Server,
     ops: Server,
     follower: tokio::task::JoinHandle<()>,
@@ -81,6 +83,7 @@ fn warn_of_few_files(config: &Config) {
 /// Opens the store, unlocks the keys, binds, and serves.
 pub async fn start(config: Config) -> Result<Running, CliError> {
     let Opening { opened, knowledge } = opening::open(&config).await?;
+    let store = Arc::clone(&opened.store);
     let public = bind("listen", config.listen, config.serve.workers())?;
     let ops = bind("ops_listen", config.ops_listen, 1)?;
     let (address, ops_address) = (public.address(), ops.address());
@@ -97,6 +100,7 @@ pub async fn start(config: Config) -> Result<Running, CliError> {
         public: http::serve(&app, public)?,
         ops: http::serve_ops(&app, ops)?,
         follower: tokio::spawn(Follower::run(follower)),
+        store,
         app,
         address,
         ops_address,
@@ -172,13 +176,18 @@ impl Running {
         let drained = self.public.drain(self.app.config.serve.drain).await;
         self.ops.drain(Duration::ZERO).await;
         self.follower.abort();
+        self.app.write_last_uses(&*self.store).await;
         self.app.audit.end();
         drained
     }
 
     /// A server without one of its threads is up but not serving: better to end and be started again.
     async fn part_lost(&self) {
-        while !self.public.has_lost_a_worker() && !self.ops.has_lost_a_worker() && !self.follower.is_finished() {
+        let runs = || {
+            let listens = !self.public.has_lost_a_worker() && !self.ops.has_lost_a_worker();
+            listens && !self.follower.is_finished() && !self.app.audit.is_lost()
+        };
+        while runs() {
             tokio::time::sleep(WATCH_EVERY).await;
         }
     }
@@ -203,6 +212,14 @@ mod tests {
         let ended = tokio::time::timeout(Duration::from_secs(10), running.until_stopped(Signals::new().unwrap())).await;
         let error = ended.expect("it is noticed").unwrap_err();
         assert!(error.to_string().contains("ended unexpectedly"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn p12_an_audit_log_that_nobody_writes_ends_the_process() {
+        let running = running().await;
+        running.app.audit.lose_thread();
+        let ended = tokio::time::timeout(Duration::from_secs(10), running.until_stopped(Signals::new().unwrap())).await;
+        assert!(ended.expect("it is noticed").is_err());
     }
 
     #[tokio::test]

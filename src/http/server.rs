@@ -227,12 +227,23 @@ where
     }
 
     async fn run(&self, listener: TcpListener, mut told: watch::Receiver<Phase>) {
-        let sweeper = tokio::task::spawn_local(sweep(
+        let mut sweeper = tokio::task::spawn_local(sweep(
             (self.limits, Arc::clone(&self.open)),
             Rc::clone(&self.now),
             Rc::clone(&self.connections),
         ));
-        self.accept_until(&listener, told.wait_for(|phase| *phase != Phase::Serving)).await;
+        let is_lost = Cell::new(false);
+        let end = async {
+            tokio::select! {
+                _ = told.wait_for(|phase| *phase != Phase::Serving) => {}
+                _ = &mut sweeper => is_lost.set(true),
+            }
+        };
+        self.accept_until(&listener, end).await;
+        if is_lost.get() {
+            // Without it no deadline holds: better to end, which is noticed, than to be held open for ever.
+            return;
+        }
         self.accept_until(&listener, tokio::time::timeout(NOTICE, told.wait_for(|phase| *phase == Phase::Cut))).await;
         self.take_backlog(listener);
         self.tell_all(Order::Drain);
@@ -356,5 +367,28 @@ async fn sweep(
             let idle = connections.values().filter(|watch| watch.is_idle_for(spared));
             idle.take(connections.len().div_ceil(8)).for_each(|watch| watch.cut_off());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::await_holding_refcell_ref, reason = "it is what makes the sweeper panic")]
+    fn p12_a_worker_whose_sweeper_panics_ends() {
+        let second = Duration::from_secs(1);
+        let limits = ConnectionLimits { connections: 1, head: second, idle: second, write: second };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        runtime.unwrap().block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let handler = |_: Request<Incoming>, _: Peer| std::future::ready(Response::new(Full::<Bytes>::default()));
+            let acceptor = Acceptor::new(limits, Arc::default(), handler);
+            let held = acceptor.connections.borrow_mut();
+            let (_phase, told) = watch::channel(Phase::Serving);
+            let ended = tokio::time::timeout(Duration::from_secs(20), acceptor.run(listener, told)).await;
+            assert!(ended.is_ok(), "it goes on without deadlines");
+            drop(held);
+        });
     }
 }

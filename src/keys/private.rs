@@ -7,7 +7,8 @@ use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
 use ed25519_dalek::{SigningKey as Ed25519Key, VerifyingKey};
@@ -64,6 +65,23 @@ pub fn generate(algorithm: Algorithm, seed: &Zeroizing<[u8; 32]>) -> Result<Zero
             let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
             Ok(Zeroizing::new(pair.as_der().map_err(failed)?.as_ref().to_vec()))
         }
+    }
+}
+
+/// Whether a signature is good under the raw public part of its key: for the trial of a key, which is rare. What
+/// verifies tokens is in `jwt`, with its keys parsed beforehand.
+pub(super) fn verifies(algorithm: Algorithm, public: &[u8], message: &[u8], signature: &Signature) -> bool {
+    let rsa = RsaPublicKeyComponents { n: public, e: EXPONENT.as_slice() };
+    let signature = signature.as_ref();
+    match algorithm {
+        Algorithm::EdDsa => {
+            let key = <&[u8; 32]>::try_from(public).ok().and_then(|public| VerifyingKey::from_bytes(public).ok());
+            let signature = ed25519_dalek::Signature::from_slice(signature).ok();
+            key.zip(signature).is_some_and(|(key, signature)| key.verify_strict(message, &signature).is_ok())
+        }
+        Algorithm::Es256 => UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, public).verify(message, signature).is_ok(),
+        Algorithm::Rs256 => rsa.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature).is_ok(),
+        Algorithm::Ps256 => rsa.verify(&RSA_PSS_2048_8192_SHA256, message, signature).is_ok(),
     }
 }
 

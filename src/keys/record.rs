@@ -77,6 +77,8 @@ pub enum KeyError {
     CannotGenerate,
     /// A signature could not be made.
     CannotSign,
+    /// A signature that was made for a trial is wrong.
+    Faulty,
     /// Not a private key of its algorithm, too small, or too large.
     Unusable,
     /// A rotation is under way: a published key waits for its activation.
@@ -103,6 +105,7 @@ impl fmt::Display for KeyError {
             Self::UnknownAlgorithm => "a stored signing key has an algorithm that this version does not know",
             Self::CannotGenerate => "a signing key could not be made",
             Self::CannotSign => "a signature could not be made",
+            Self::Faulty => "a signing key made a wrong signature when it was tried: this machine or its memory is at fault",
             Self::Unusable => "not a usable private key of this algorithm; RSA needs 2048 to 4096 bits and exponent 65537",
             Self::RotationUnderWay => "a rotation is under way: wait until the published key is active, see 'jeton key list'",
             Self::KnownKey => "this key is or was among the signing keys already: 'jeton key list' shows all",

@@ -7,10 +7,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::jwk::Jwk;
 use super::master::MasterKey;
-use super::private::{PrivateKey, Signature};
+use super::private::{self, PrivateKey, Signature};
 use super::record::{KeyError, KeyRecord, Kid};
 use crate::clock::UnixTime;
 use crate::oauth::Algorithm;
+
+/// What is signed when a key is opened. No token: one has two dots, and base64url around them.
+const PROBE: &[u8] = b"jeton: is this key sound?";
 
 /// A key that signs tokens, by one algorithm.
 pub struct SigningKey {
@@ -40,15 +43,26 @@ impl SigningKey {
     }
 
     /// Decrypts a stored key and checks that its parts belong together, so that no signature is ever made under a
-    /// public key other than its own (the double-key oracle of Ed25519).
+    /// public key other than its own (the double-key oracle of Ed25519), and that what it signs can be verified.
     ///
     /// # Errors
-    /// When the master key is wrong or the record damaged.
+    /// When the master key is wrong, the record damaged or the signature faulty.
     pub fn open(record: &KeyRecord, master: &MasterKey) -> Result<Self, KeyError> {
         let algorithm = record.algorithm()?;
         let secret = master.open(record.kid.as_str(), &record.sealed)?;
         let key = Self::read(algorithm, &secret)?;
-        if key.kid == record.kid && *key.public() == *record.public { Ok(key) } else { Err(KeyError::Mismatch) }
+        if key.kid != record.kid || *key.public() != *record.public {
+            return Err(KeyError::Mismatch);
+        }
+        key.prove(record)?;
+        Ok(key)
+    }
+
+    /// Signs a probe and verifies it by the stored public part alone: a key that cannot do that signs no token.
+    fn prove(&self, record: &KeyRecord) -> Result<(), KeyError> {
+        let public = URL_SAFE_NO_PAD.decode(record.public.as_bytes()).map_err(|_| KeyError::Mismatch)?;
+        let signature = self.sign(PROBE)?;
+        if private::verifies(self.algorithm, &public, PROBE, &signature) { Ok(()) } else { Err(KeyError::Faulty) }
     }
 
     /// The record of a new Ed25519 key.
@@ -181,6 +195,28 @@ mod tests {
         assert_eq!(SigningKey::open(&swapped, &master).unwrap_err(), KeyError::Mismatch);
         let renamed = KeyRecord { kid: other.kid, ..record };
         assert_eq!(SigningKey::open(&renamed, &master).unwrap_err(), KeyError::CannotOpen);
+    }
+
+    #[test]
+    fn k12_a_key_whose_seed_is_that_of_another_is_refused_and_so_is_one_that_signs_wrongly() {
+        let master = MasterKey::from_random([1; 32]);
+        let record = SigningKey::seal(&[2; 32], &master, [0; 12], (AT, AT)).unwrap();
+        // The seed of another key, sealed by whoever holds the master key under this one's name.
+        let mismatched = KeyRecord { sealed: master.seal(record.kid.as_str(), &[3; 32], [1; 12]).unwrap(), ..record };
+        assert_eq!(SigningKey::open(&mismatched, &master).unwrap_err(), KeyError::Mismatch);
+        let seed = zeroize::Zeroizing::new([7; 32]);
+        for algorithm in Algorithm::ALL {
+            let [one, other] = [(); 2].map(|()| private::generate(algorithm, &seed).unwrap());
+            let other = if algorithm == Algorithm::EdDsa { zeroize::Zeroizing::new(vec![8; 32]) } else { other };
+            let record = SigningKey::seal_as(algorithm, &one, (&master, [0; 12]), (AT, AT)).unwrap();
+            let [sound, faulty] = [one, other].map(|secret| SigningKey::read(algorithm, &secret).unwrap());
+            assert_eq!(sound.prove(&record), Ok(()));
+            assert_eq!(faulty.prove(&record), Err(KeyError::Faulty), "{algorithm}: by its own key only");
+            let public = URL_SAFE_NO_PAD.decode(record.public.as_bytes()).unwrap();
+            let signature = sound.sign(PROBE).unwrap();
+            assert!(private::verifies(algorithm, &public, PROBE, &signature));
+            assert!(!private::verifies(algorithm, &public, b"another message", &signature), "{algorithm}");
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub mod snapshot;
 pub mod sqlite;
 pub mod tokens;
 pub mod transfer;
+mod unknown;
 mod url;
 pub mod uses;
 
@@ -58,6 +59,11 @@ pub struct KeyRecords {
     /// Counts the writes.
     pub revision: u64,
 }
+
+/// The note of a store that is a backup, and was not used since: when it was made.
+pub const BACKUP_NOTE: &str = "backup";
+/// The note of how long keys wait and stay, by the servers' configuration.
+pub const LEAD_NOTE: &str = "lead";
 
 /// A position in the change feed; later positions are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]

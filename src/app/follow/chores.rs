@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Follower;
 use crate::admin::{self, AdminError};
+use crate::app::App;
 use crate::audit::{Event, Kind};
 use crate::clock::UnixTime;
 use crate::config::Config;
@@ -25,6 +26,9 @@ const USES_AT_ONCE: usize = 1000;
 const USES_EVERY: Duration = Duration::from_secs(1);
 /// How long a failed write of them waits before the next try.
 const USES_AGAIN: Duration = Duration::from_secs(10);
+
+/// How long the end of the process waits for them.
+const LAST_USES_DEADLINE: Duration = Duration::from_secs(2);
 
 /// How long a failed rotation waits before the next try.
 const ROTATE_AGAIN: Duration = Duration::from_secs(5);
@@ -108,6 +112,26 @@ impl Follower {
             }
             tokio::time::sleep(ROTATE_AGAIN).await;
         }));
+    }
+}
+
+impl App {
+    /// Writes down which secrets were used since the follower last did, once nobody uses any more. Not for long: it is no
+    /// promise, and the process is about to end.
+    pub async fn write_last_uses(&self, store: &dyn Store) {
+        let write = async {
+            loop {
+                let uses = self.authenticator.uses().take(USES_AT_ONCE);
+                if uses.is_empty() {
+                    return Ok(());
+                }
+                store.put_secret_uses(uses).await?;
+            }
+        };
+        let written = tokio::time::timeout(LAST_USES_DEADLINE, write).await.unwrap_or(Err(StoreError::Deadline));
+        if let Err(error) = written {
+            tracing::warn!(%error, "when secrets were last used could not be written down");
+        }
     }
 }
 

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
+use super::begin;
 use super::snapshots::{Confirmed, Snapshots};
 use super::steadiness::Steadiness;
 use super::{App, Survey};
-use crate::admin::{self, AdminError};
+use crate::admin::AdminError;
 use crate::keys::{KeySet, MasterKey};
 use crate::oauth::{Algorithm, ClientId};
 use crate::store::snapshot::Snapshot;
@@ -163,7 +164,8 @@ impl Follower {
         if is_known && self.store.find_keys().await?.is_none() {
             return Err(keys_are_gone());
         }
-        match admin::unlock(&*self.store, &self.master, self.app.clock.now()).await {
+        let (lead, now) = (self.app.config.lead(), self.app.clock.now());
+        match begin(&self.store, &self.master, lead, now).await {
             Ok(_) => self.unlocked = Unlocked::Yes,
             Err(AdminError::Store(error)) => return Err(error),
             Err(error) => return Err(StoreError::Unusable(error.to_string())),

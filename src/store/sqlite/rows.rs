@@ -11,6 +11,7 @@ use super::secret_uses;
 use super::tokens;
 use crate::keys::{KeyRecord, MasterKeyCheck};
 use crate::oauth::{Client, ClientId};
+use crate::store::unknown::encode_over;
 use crate::store::{Change, Changes, Cursor, KeyRecords, StoreError, StoreReport};
 
 /// How many changes the feed remembers.
@@ -61,8 +62,9 @@ pub fn copy_client(transaction: &Transaction<'_>, client: &Client, over: u64) ->
 
 fn write_client(transaction: &Transaction<'_>, client: &Client, over: u64, revision: u64) -> Result<(), StoreError> {
     let id = client.id.as_str();
-    compare(held_revision(transaction, id)?, over)?;
-    let document = serde_json::to_string(client).map_err(|error| StoreError::Io(error.to_string()))?;
+    let (revision_held, held) = find_held(transaction, id)?;
+    compare(revision_held, over)?;
+    let document = encode_over(client, held.as_deref()).map_err(|error| StoreError::Io(error.to_string()))?;
     transaction
         .prepare_cached(
             "INSERT INTO clients VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET revision = ?2, document = ?3",
@@ -73,7 +75,7 @@ fn write_client(transaction: &Transaction<'_>, client: &Client, over: u64, revis
 }
 
 pub fn remove_client(transaction: &Transaction<'_>, id: &ClientId, revision: u64) -> Result<(), StoreError> {
-    let held = held_revision(transaction, id.as_str())?;
+    let (held, _) = find_held(transaction, id.as_str())?;
     if held == 0 {
         return Err(StoreError::Conflict);
     }
@@ -83,11 +85,11 @@ pub fn remove_client(transaction: &Transaction<'_>, id: &ClientId, revision: u64
     note_change(transaction, Some(id.as_str()))
 }
 
-/// The stored revision of a client; 0 when there is none.
-fn held_revision(transaction: &Transaction<'_>, id: &str) -> Result<u64, StoreError> {
-    let mut statement = transaction.prepare_cached("SELECT revision FROM clients WHERE id = ?1")?;
-    let held: Option<i64> = statement.query_row([id], |row| row.get(0)).optional()?;
-    Ok(held.unwrap_or(0).unsigned_abs())
+/// The stored revision of a client and its document; 0 when there is none.
+fn find_held(transaction: &Transaction<'_>, id: &str) -> Result<(u64, Option<String>), StoreError> {
+    let mut statement = transaction.prepare_cached("SELECT revision, document FROM clients WHERE id = ?1")?;
+    let held = statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(held.map_or((0, None), |(revision, document): (i64, String)| (revision.unsigned_abs(), Some(document))))
 }
 
 const fn compare(held: u64, made_from: u64) -> Result<(), StoreError> {
@@ -107,11 +109,12 @@ pub fn find_keys(connection: &mut Connection) -> Result<Option<KeyRecords>, Stor
 }
 
 pub fn put_keys(transaction: &Transaction<'_>, records: &KeyRecords) -> Result<u64, StoreError> {
-    let held: Option<i64> =
-        transaction.query_row("SELECT revision FROM signing_keys", [], |row| row.get(0)).optional()?;
-    compare(held.unwrap_or(0).unsigned_abs(), records.revision)?;
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let held: Option<(i64, String)> =
+        transaction.query_row("SELECT revision, document FROM signing_keys", [], read).optional()?;
+    compare(held.as_ref().map_or(0, |(revision, _)| revision.unsigned_abs()), records.revision)?;
     let encode = |error: serde_json::Error| StoreError::Io(error.to_string());
-    let document = serde_json::to_string(&records.keys).map_err(encode)?;
+    let document = encode_over(&records.keys, held.as_ref().map(|(_, document)| &**document)).map_err(encode)?;
     let check = serde_json::to_value(&records.check).map_err(encode)?;
     let revision = records.revision + 1;
     transaction.execute(

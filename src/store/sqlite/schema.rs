@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use crate::store::StoreError;
 use crate::store::url::OpenMode;
+use crate::store::{BACKUP_NOTE, StoreError};
 
 /// `jetn`: tells our files from those of other programs.
 const APPLICATION_ID: i32 = 0x6A65_746E;
@@ -234,7 +234,14 @@ pub fn backup(connection: &mut Connection, to: &Path) -> Result<(), StoreError> 
 fn copy(connection: &Connection, to: &Path) -> Result<(), StoreError> {
     let mut target = Connection::open(to)?;
     let backup = rusqlite::backup::Backup::new(connection, &mut target)?;
-    Ok(backup.run_to_completion(1024, Duration::ZERO, None)?)
+    backup.run_to_completion(1024, Duration::ZERO, None)?;
+    drop(backup);
+    // Whoever uses the copy has to know that it is one.
+    target.execute(
+        "INSERT INTO notes VALUES (?1, strftime('%Y-%m-%dT%H:%M:%SZ')) ON CONFLICT DO NOTHING",
+        [BACKUP_NOTE],
+    )?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Store, StoreError};
+use super::TransferError;
+use crate::store::{BACKUP_NOTE, Store, StoreError};
 
 /// The name of the note on the target.
 const COPY: &str = "copy";
@@ -79,6 +80,16 @@ pub(super) async fn remove_moved(store: &dyn Store) -> Result<(), StoreError> {
     match store.find_note(MOVED).await? {
         Some(held) => store.put_note(MOVED, Some(&held), None).await,
         None => Ok(()),
+    }
+}
+
+/// A copy of a backup is one, too: whoever uses it first has to know.
+pub(super) async fn carry_backup(source: &dyn Store, target: &dyn Store) -> Result<(), TransferError> {
+    let Some(made_at) = source.find_note(BACKUP_NOTE).await.map_err(TransferError::Source)? else { return Ok(()) };
+    match target.put_note(BACKUP_NOTE, None, Some(&made_at)).await {
+        // It is one already.
+        Err(StoreError::Conflict) => Ok(()),
+        written => written.map_err(TransferError::Target),
     }
 }
 

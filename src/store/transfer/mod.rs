@@ -93,6 +93,7 @@ impl<'a> Transfer<'a> {
             return Err(TransferError::Same);
         }
         mark::remove_moved(target).await.map_err(TransferError::Target)?;
+        mark::carry_backup(source, target).await?;
         Ok(Self { source, target, progress, mark, useful_from: terms.useful_from, expected })
     }
 

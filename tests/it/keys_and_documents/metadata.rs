@@ -246,3 +246,14 @@ fn m09_the_openid_name_gives_the_same_document() {
     }
     assert_eq!(get(&server.ops_address, METADATA).status, 404, "not on the operator's listener");
 }
+
+/// M-10: that document is about a resource server, which we are none of; and we name none.
+#[test]
+fn m10_the_metadata_of_resource_servers_is_theirs() {
+    let (server, _client) = with_issuer(ISSUER);
+    for path in ["", "/tenant/one", "/oauth2/token"] {
+        assert_eq!(server.get(&format!("/.well-known/oauth-protected-resource{path}")).status, 404, "{path}");
+    }
+    let document = server.get(&format!("{METADATA}/tenant/one")).json();
+    assert!(document["issuer"].is_string() && document.get("protected_resources").is_none(), "{document}");
+}

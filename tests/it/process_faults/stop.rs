@@ -169,3 +169,20 @@ fn p03_a_rolling_restart_fails_no_request() {
         counts.expect_served("a client of both");
     }
 }
+
+/// A use of a secret that came a moment before the signal is written down; uses are, once a second at the most.
+#[test]
+fn the_last_uses_of_secrets_are_written_down_before_the_end() {
+    let (server, early) = Server::usual();
+    let late = server.home.usual_client();
+    let is_known = |home: &Home, client: &Client| {
+        let output = home.run(&["client", "secret", "list", &client.id, "-o", "json"]);
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["last_used"].is_string()
+    };
+    assert_eq!(server.ask(&early, GRANT).status, 200);
+    wait_for("the first use is written down", || is_known(&server.home, &early).then_some(()));
+    assert_eq!(server.ask(&late, GRANT).status, 200);
+    let (home, status) = server.end_by("-TERM");
+    assert!(status.success());
+    assert!(is_known(&home, &late), "the use in the last second is lost");
+}

@@ -4,4 +4,7 @@ mod crash;
 mod disk;
 mod files;
 mod keys;
+mod partition;
+mod restore;
+mod versions;
 mod writer;
