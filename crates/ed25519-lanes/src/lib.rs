@@ -15,10 +15,27 @@
 //! ```
 
 mod check;
+mod digits;
+#[cfg(any(test, not(target_arch = "x86_64")))]
+mod emulated;
+mod encode;
+mod engine;
+mod field;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
+mod inversion;
 mod key;
+mod lanes;
+mod message;
+mod point;
 mod policy;
 mod portable;
+mod radix;
+mod scalar;
+mod sha512;
+mod sign;
 mod signer;
+mod table;
 
 pub use ed25519_dalek::hazmat::ExpandedSecretKey;
 pub use ed25519_dalek::{Signature, VerifyingKey};

@@ -1,0 +1,243 @@
+//! [`Lanes`] in the 256-bit registers of a processor with AVX-512 IFMA.
+//!
+//! 256 bits and not 512, although the instructions exist at both widths: on Intel's server processors dense 512-bit
+//! multiplication lowers the clock of the whole core by a fifth, for all other work on it as well, while at 256 bits
+//! there are as many multipliers in use and the clock stays.
+//!
+//! Every `unsafe` block here holds one intrinsic, and may for the same reason: an [`Ifma`] or a [`Cpu`] is at hand, and
+//! neither can come to be unless [`Lanes::detect`] found the instructions that [`switched_on`] lists.
+
+use core::arch::x86_64::{
+    __m256i, _mm_cvtsi128_si64, _mm256_add_epi64, _mm256_and_si256, _mm256_blend_epi32, _mm256_castsi256_si128,
+    _mm256_loadu_si256, _mm256_madd52hi_epu64, _mm256_madd52lo_epu64, _mm256_mask_blend_epi64, _mm256_or_si256,
+    _mm256_permute2x128_si256, _mm256_permute4x64_epi64, _mm256_permutex2var_epi64, _mm256_ror_epi64,
+    _mm256_set_epi64x, _mm256_set1_epi64x, _mm256_shuffle_epi8, _mm256_slli_epi64, _mm256_srai_epi64,
+    _mm256_srli_epi64, _mm256_srlv_epi64, _mm256_storeu_si256, _mm256_sub_epi64, _mm256_ternarylogic_epi64,
+    _mm256_test_epi64_mask, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64,
+};
+
+use crate::lanes::{Lanes, Mask, Row, Work};
+
+/// Proof that the processor has the instructions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cpu(());
+
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512vl,avx512ifma,avx2,bmi2")]
+fn switched_on<W: Work<Ifma>>(cpu: Cpu, work: W) -> W::Output {
+    work.run(cpu)
+}
+
+/// A register of four numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ifma(__m256i);
+
+/// `intrinsic!(name::<N>(a, b))`: the intrinsic's result as lanes.
+macro_rules! intrinsic {
+    ($call:expr) => {
+        // SAFETY: see the head of this file.
+        Ifma(unsafe { $call })
+    };
+}
+
+impl Lanes for Ifma {
+    type Cpu = Cpu;
+
+    /// Asks the processor, and the operating system whether it saves the registers.
+    fn detect() -> Option<Cpu> {
+        let found = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512ifma")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi2");
+        found.then_some(Cpu(()))
+    }
+
+    #[inline(always)]
+    fn run<W: Work<Self>>(cpu: Cpu, work: W) -> W::Output {
+        // SAFETY: see the head of this file.
+        unsafe { switched_on(cpu, work) }
+    }
+
+    #[inline(always)]
+    fn load(_: Cpu, row: &Row) -> Self {
+        // An aligned row in fact, but no instruction is slower for not being told.
+        intrinsic!(_mm256_loadu_si256(std::ptr::from_ref(row).cast()))
+    }
+
+    #[inline(always)]
+    fn from_bytes(_: Cpu, bytes: &[u8; 32]) -> Self {
+        intrinsic!(_mm256_loadu_si256(std::ptr::from_ref(bytes).cast()))
+    }
+
+    #[inline(always)]
+    fn to_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        // SAFETY: see the head of this file; 32 bytes are written where 32 are.
+        unsafe { _mm256_storeu_si256(std::ptr::from_mut(&mut bytes).cast(), self.0) };
+        bytes
+    }
+
+    #[inline(always)]
+    fn to_row(self) -> Row {
+        let mut row = Row([0; 4]);
+        // SAFETY: see the head of this file; 32 bytes are written where 32 are.
+        unsafe { _mm256_storeu_si256(std::ptr::from_mut(&mut row).cast(), self.0) };
+        row
+    }
+
+    #[inline(always)]
+    fn all(_: Cpu, x: u64) -> Self {
+        intrinsic!(_mm256_set1_epi64x(x.cast_signed()))
+    }
+
+    #[inline(always)]
+    fn splat(self, x: u64) -> Self {
+        intrinsic!(_mm256_set1_epi64x(x.cast_signed()))
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        intrinsic!(_mm256_add_epi64(self.0, other.0))
+    }
+
+    #[inline(always)]
+    fn add_wrapping(self, other: Self) -> Self {
+        intrinsic!(_mm256_add_epi64(self.0, other.0))
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        intrinsic!(_mm256_sub_epi64(self.0, other.0))
+    }
+
+    #[inline(always)]
+    fn sub_wrapping(self, other: Self) -> Self {
+        intrinsic!(_mm256_sub_epi64(self.0, other.0))
+    }
+
+    #[inline(always)]
+    fn madd_low(self, a: Self, b: Self) -> Self {
+        intrinsic!(_mm256_madd52lo_epu64(self.0, a.0, b.0))
+    }
+
+    #[inline(always)]
+    fn madd_high(self, a: Self, b: Self) -> Self {
+        intrinsic!(_mm256_madd52hi_epu64(self.0, a.0, b.0))
+    }
+
+    #[inline(always)]
+    fn and(self, other: Self) -> Self {
+        intrinsic!(_mm256_and_si256(self.0, other.0))
+    }
+
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        intrinsic!(_mm256_or_si256(self.0, other.0))
+    }
+
+    #[inline(always)]
+    fn shl<const N: i32>(self) -> Self {
+        intrinsic!(_mm256_slli_epi64::<N>(self.0))
+    }
+
+    #[inline(always)]
+    fn shr<const N: i32>(self) -> Self {
+        intrinsic!(_mm256_srli_epi64::<N>(self.0))
+    }
+
+    #[inline(always)]
+    fn shr_signed<const N: u32>(self) -> Self {
+        intrinsic!(_mm256_srai_epi64::<N>(self.0))
+    }
+
+    #[inline(always)]
+    fn rotate_right<const N: i32>(self) -> Self {
+        intrinsic!(_mm256_ror_epi64::<N>(self.0))
+    }
+
+    #[inline(always)]
+    fn shr_each(self, counts: Self) -> Self {
+        intrinsic!(_mm256_srlv_epi64(self.0, counts.0))
+    }
+
+    // The constants of vpternlogq are truth tables: bit 4a + 2b + c is the result for those bits.
+
+    #[inline(always)]
+    fn xor3(self, b: Self, c: Self) -> Self {
+        intrinsic!(_mm256_ternarylogic_epi64::<0b1001_0110>(self.0, b.0, c.0))
+    }
+
+    #[inline(always)]
+    fn choose(self, b: Self, c: Self) -> Self {
+        intrinsic!(_mm256_ternarylogic_epi64::<0b1100_1010>(self.0, b.0, c.0))
+    }
+
+    #[inline(always)]
+    fn majority(self, b: Self, c: Self) -> Self {
+        intrinsic!(_mm256_ternarylogic_epi64::<0b1110_1000>(self.0, b.0, c.0))
+    }
+
+    #[inline(always)]
+    fn swap_bytes(self) -> Self {
+        const HIGH: i64 = 0x0809_0a0b_0c0d_0e0f;
+        const LOW: i64 = 0x0001_0203_0405_0607;
+        let order = intrinsic!(_mm256_set_epi64x(HIGH, LOW, HIGH, LOW));
+        intrinsic!(_mm256_shuffle_epi8(self.0, order.0))
+    }
+
+    #[inline(always)]
+    fn has_any(self, bits: u64) -> Mask {
+        // SAFETY: see the head of this file.
+        Mask(unsafe { _mm256_test_epi64_mask(self.0, self.splat(bits).0) })
+    }
+
+    #[inline(always)]
+    fn select(self, mask: Mask, other: Self) -> Self {
+        intrinsic!(_mm256_mask_blend_epi64(mask.0, other.0, self.0))
+    }
+
+    #[inline(always)]
+    fn pick(self, low: Self, high: Self) -> Self {
+        intrinsic!(_mm256_permutex2var_epi64(low.0, self.0, high.0))
+    }
+
+    #[inline(always)]
+    fn swap_neighbours(self) -> Self {
+        intrinsic!(_mm256_permute4x64_epi64::<0b10_11_00_01>(self.0))
+    }
+
+    #[inline(always)]
+    fn swap_halves(self) -> Self {
+        intrinsic!(_mm256_permute4x64_epi64::<0b01_00_11_10>(self.0))
+    }
+
+    #[inline(always)]
+    fn diagonal([a, b, c, d]: [Self; 4]) -> Self {
+        let ab = intrinsic!(_mm256_blend_epi32::<0b0000_1100>(a.0, b.0));
+        let cd = intrinsic!(_mm256_blend_epi32::<0b1100_0000>(c.0, d.0));
+        intrinsic!(_mm256_blend_epi32::<0b1111_0000>(ab.0, cd.0))
+    }
+
+    #[inline(always)]
+    fn transpose([a, b, c, d]: [Self; 4]) -> [Self; 4] {
+        let even_ab = intrinsic!(_mm256_unpacklo_epi64(a.0, b.0));
+        let odd_ab = intrinsic!(_mm256_unpackhi_epi64(a.0, b.0));
+        let even_cd = intrinsic!(_mm256_unpacklo_epi64(c.0, d.0));
+        let odd_cd = intrinsic!(_mm256_unpackhi_epi64(c.0, d.0));
+        [
+            intrinsic!(_mm256_permute2x128_si256::<0x20>(even_ab.0, even_cd.0)),
+            intrinsic!(_mm256_permute2x128_si256::<0x20>(odd_ab.0, odd_cd.0)),
+            intrinsic!(_mm256_permute2x128_si256::<0x31>(even_ab.0, even_cd.0)),
+            intrinsic!(_mm256_permute2x128_si256::<0x31>(odd_ab.0, odd_cd.0)),
+        ]
+    }
+
+    #[inline(always)]
+    fn first(self) -> u64 {
+        // SAFETY: see the head of this file.
+        let low = unsafe { _mm256_castsi256_si128(self.0) };
+        // SAFETY: see the head of this file.
+        unsafe { _mm_cvtsi128_si64(low) }.cast_unsigned()
+    }
+}
