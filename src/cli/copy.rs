@@ -19,6 +19,8 @@ use crate::config::{Config, ConfigError, master_key};
 use crate::store::transfer::{Followed, Outcome, Progress, Step, Terms, Transfer, TransferError};
 use crate::store::{Cursor, OpenMode, Store, StoreError, StoreUrl};
 
+/// How long one operation may take at the least: nobody waits for it, and a copy that is broken off is to be repeated.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What ends within this time is not worth copying.
 const SOON: Duration = Duration::from_mins(1);
 
@@ -47,6 +49,7 @@ pub async fn run(global: &Global, args: CopyArgs) -> Result<(), CliError> {
     let open = |url: &StoreUrl, mode| {
         let mut config = config.clone();
         config.store.url = url.clone();
+        config.store.redis.deadline = config.store.redis.deadline.max(PATIENCE);
         super::open(&config, mode)
     };
     let source = open(&from, OpenMode::MustExist)?;

@@ -258,7 +258,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Looks the whole store over.
     fn check(&self) -> Pending<'_, StoreReport>;
 
-    /// Writes a consistent copy to `path`, which must not exist yet.
+    /// Writes a consistent copy to `path`, which must not exist yet: an SQLite store, whatever this one is.
     fn backup<'a>(&'a self, path: &'a Path) -> Pending<'a, ()>;
 }
 

@@ -31,12 +31,13 @@ use std::time::Duration;
 
 use self::connection::Connections;
 use self::link::Maker;
+use super::transfer;
 use super::url::OpenMode;
 use super::{
     Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
     StoreReport, TokenPosition, TokenRecord,
 };
-use crate::clock::{UnixDay, UnixTime};
+use crate::clock::{Clock, UnixDay, UnixTime};
 use crate::keys::RecordSeal;
 use crate::oauth::{Client, ClientId, SecretHash};
 
@@ -171,8 +172,9 @@ impl Store for RedisStore {
         Box::pin(check::report(&self.redis))
     }
 
-    fn backup<'a>(&'a self, _path: &'a Path) -> Pending<'a, ()> {
-        let sentence = "a store in Redis has no file of its own: 'jeton store copy' writes one";
-        Box::pin(std::future::ready(Err(StoreError::Unusable(sentence.to_owned()))))
+    /// It has no file of its own, so all of it is copied to one.
+    fn backup<'a>(&'a self, path: &'a Path) -> Pending<'a, ()> {
+        let random = [rand::random(), rand::random()];
+        Box::pin(transfer::backup(self, path, (random, Clock::System.now())))
     }
 }

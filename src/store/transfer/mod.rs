@@ -12,6 +12,7 @@
 //! - Keys come last: a target without them was not copied to its end.
 //! - A target that holds anything is written to only when it carries the mark of this source, or on demand.
 
+mod backup;
 mod clients;
 mod error;
 mod follow;
@@ -27,6 +28,7 @@ use futures_util::future::try_join_all;
 use super::{Cursor, Pending, Store, StoreError};
 use crate::clock::UnixTime;
 
+pub use backup::backup;
 pub use error::TransferError;
 pub use follow::Followed;
 pub use mark::Objection;

@@ -1,49 +1,30 @@
 //! `jeton store copy`, as a person and a script meet it: from file to file, beside running servers, killed and repeated.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use futures_util::future::join_all;
 use jeton::store::{OpenMode, StoreUrl};
 use serde_json::Value;
 
 use super::*;
 use crate::support::{Answer, GENEROUS, GRANT, Home, Server, claims, jeton, need, wait_for};
 
-fn master_key(home: &Home) -> PathBuf {
-    PathBuf::from(format!("{}.master-key", home.database.display()))
-}
-
 /// `store copy` between two homes.
-fn command(from: &Home, to: &Home, flags: &[&str]) -> Command {
+pub fn command(from: &Home, to: &Home, flags: &[&str]) -> Command {
     let mut command = jeton();
     command.args(["store", "copy", "--from", &from.url(), "--to", &to.url()]).args(flags);
     command
 }
 
-fn json_of(output: &Output) -> Value {
+pub fn json_of(output: &Output) -> Value {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn refused(output: &Output, code: i32, sentence: &str) {
+pub fn refused(output: &Output, code: i32, sentence: &str) {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{text}");
     assert!(text.contains(sentence) && output.stdout.is_empty(), "{text}");
-}
-
-/// Fills the store of a home with many clients, quickly.
-fn fill_with_clients(home: &Home, count: u32) {
-    let store = StoreUrl::Sqlite(home.database.clone()).open(OpenMode::MustExist).unwrap();
-    run(async {
-        for start in (0..count).step_by(500) {
-            let puts = (start..count.min(start + 500)).map(|number| store.put_client(client(number)));
-            for put in join_all(puts.collect::<Vec<_>>()).await {
-                put.unwrap();
-            }
-        }
-    });
 }
 
 fn post(server: &Server, path: &str, by: &crate::support::Client, form: &str) -> Answer {
@@ -83,7 +64,7 @@ fn a_copy_serves_what_its_source_served() {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("put it there (mode 0600) before a server starts"), "{told}");
     refused(&target.run(&["serve"]), 78, "master-key is missing");
-    std::fs::copy(master_key(&server.home), master_key(&target)).unwrap();
+    std::fs::copy(server.home.master_key(), target.master_key()).unwrap();
     let issuer = server.url();
     let copy = target.serve(&format!("issuer = \"{issuer}\"\n{GENEROUS}"));
     let header = |token: &str| crate::support::segment(token, 0);
@@ -104,7 +85,7 @@ fn a_copy_serves_what_its_source_served() {
 fn a_copy_that_is_killed_is_completed_by_the_same_command() {
     let (source, target, count) = (Home::new(), Home::new(), 12_000);
     let known = source.usual_client();
-    fill_with_clients(&source, count);
+    source.fill_with_clients(count);
     let mut copying = command(&source, &target, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let half = StoreUrl::Sqlite(target.database.clone());
     wait_for("some clients were copied", || {
@@ -114,7 +95,7 @@ fn a_copy_that_is_killed_is_completed_by_the_same_command() {
     });
     copying.kill().unwrap();
     copying.wait().unwrap();
-    std::fs::copy(master_key(&source), master_key(&target)).unwrap();
+    std::fs::copy(source.master_key(), target.master_key()).unwrap();
     refused(&target.run(&["serve"]), 78, "this store holds a part of sqlite:");
     refused(&target.run(&["client", "add", "x"]), 78, "run 'jeton store copy' again, which completes it");
     need("script");
@@ -143,11 +124,11 @@ fn a_target_with_another_master_key_is_refused_before_anything_is_written() {
     let (source, target, other) = (Home::new(), Home::new(), Home::new());
     source.add_client(&[]);
     other.add_client(&[]);
-    std::fs::copy(master_key(&other), master_key(&target)).unwrap();
+    std::fs::copy(other.master_key(), target.master_key()).unwrap();
     let refusal = command(&source, &target, &[]).output().unwrap();
     refused(&refusal, 78, "is not the one that the source was made with: put that one there");
     assert!(!target.database.exists());
-    std::fs::copy(master_key(&source), master_key(&target)).unwrap();
+    std::fs::copy(source.master_key(), target.master_key()).unwrap();
     let value = json_of(&command(&source, &target, &["-o", "json"]).output().unwrap());
     assert_eq!(value["master_key"], "matches");
     for (from, to, code, sentence) in [
@@ -192,7 +173,7 @@ impl Following {
 fn while_a_copy_follows_a_change_on_either_side_acts_on_both() {
     let (old, client) = Server::usual();
     let target = Home::new();
-    std::fs::copy(master_key(&old.home), master_key(&target)).unwrap();
+    std::fs::copy(old.home.master_key(), target.master_key()).unwrap();
     let following = Following::start(&old.home, &target);
     let new = target.serve(&format!("issuer = \"{}\"\n{GENEROUS}", old.url()));
     for (at, other) in [(&old, &new), (&new, &old)] {

@@ -12,13 +12,13 @@ use jeton::store::{Change, Cursor};
 use super::failing::Failing;
 use super::*;
 
-async fn everything(store: &dyn Store, count: u32) -> (Vec<Client>, Vec<TokenRecord>, usize, Vec<SecretUse>) {
+pub async fn everything(store: &dyn Store, count: u32) -> (Vec<Client>, Vec<TokenRecord>, usize, Vec<SecretUse>) {
     let mut uses = Vec::new();
     for number in 0..count {
         uses.extend(store.list_secret_uses(&id(number)).await.unwrap().last);
     }
-    let revocations = store.revocations_since(Cursor::default(), usize::MAX).await.unwrap().entries.len();
-    let (clients, tokens) = (store.list_clients(None, usize::MAX).await, store.list_tokens(None, usize::MAX).await);
+    let revocations = store.revocations_since(Cursor::default(), 100_000).await.unwrap().entries.len();
+    let (clients, tokens) = (store.list_clients(None, 100_000).await, store.list_tokens(None, 100_000).await);
     (clients.unwrap(), tokens.unwrap(), revocations, uses)
 }
 
@@ -49,7 +49,7 @@ fn everything_is_there_as_it_was_and_nothing_is_left_to_be_done() {
 fn a_copy_that_is_broken_off_at_any_operation_is_completed_by_the_same_command() {
     run(async {
         let count = 4;
-        let (source, needed) = (MemoryStore::default(), usize::MAX / 2);
+        let (source, needed) = (MemoryStore::default(), 1_000_000);
         fill(&source, count).await;
         let whole = Failing::default();
         whole.allow(needed);
@@ -223,7 +223,7 @@ fn a_retired_source_is_neither_served_nor_changed_until_it_is_a_target_again() {
 fn what_comes_in_while_it_follows_reaches_the_other_side() {
     run(async {
         let (source, target, progress) = (Failing::default(), MemoryStore::default(), Progress::default());
-        source.allow(usize::MAX / 2);
+        source.allow(1_000_000);
         fill(&source, 5).await;
         let mut transfer = Transfer::begin((&source, &target), terms(), &progress).await.unwrap();
         let position = transfer.position().await.unwrap();
@@ -273,7 +273,7 @@ fn what_comes_in_while_it_follows_reaches_the_other_side() {
             source.allow(0);
             target.put_revocation(revocation(300)).await.unwrap();
             eventually("it is interrupted", async || interrupted.get() > 0).await;
-            source.allow(usize::MAX / 2);
+            source.allow(1_000_000);
             eventually("it goes on", async || resumed.get() == interrupted.get()).await;
             let revoked = source.revocations_since(Cursor::default(), 999).await.unwrap().entries;
             assert!(revoked.contains(&revocation(300)), "what was acknowledged meanwhile came over");

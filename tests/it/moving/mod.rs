@@ -3,13 +3,17 @@
 mod commands;
 mod engine;
 mod failing;
+mod redis;
 
+use futures_util::future::join_all;
 use jeton::clock::{UnixDay, UnixTime};
 use jeton::jwt::TokenId;
 use jeton::keys::{MasterKey, SigningKey};
 use jeton::oauth::{Algorithm, Audience, Client, ClientId, ClientSecret, Scope, SecretId, TokenFormat};
 use jeton::store::transfer::{Outcome, Progress, Terms, Transfer, TransferError};
 use jeton::store::{KeyRecords, Revocation, SecretUse, Store, TokenRecord};
+
+use crate::support::Home;
 
 const NEVER: u64 = 4_000_000_000;
 
@@ -113,4 +117,19 @@ async fn copy(source: &dyn Store, target: &dyn Store, terms: Terms<'_>) -> Resul
     let outcome = transfer.copy().await?;
     transfer.finish(None).await?;
     Ok(outcome)
+}
+
+impl Home {
+    /// Fills the store with many clients, quickly; it must be there.
+    fn fill_with_clients(&self, count: u32) {
+        let store = self.store();
+        run(async {
+            for start in (0..count).step_by(500) {
+                let puts = (start..count.min(start + 500)).map(|number| store.put_client(client(number)));
+                for put in join_all(puts.collect::<Vec<_>>()).await {
+                    put.unwrap();
+                }
+            }
+        });
+    }
 }

@@ -21,8 +21,8 @@ use jeton::oauth::{Algorithm, Audience, Client, ClientId, ClientSecret, Scope, S
 use jeton::store::memory::MemoryStore;
 use jeton::store::observed::ObservedStore;
 use jeton::store::{
-    Change, Cursor, KeyRecords, OpenMode, RedisOptions, Revocation, SecretUse, Store, StoreError, StoreOptions,
-    StoreUrl, TokenPosition, TokenRecord,
+    BACKUP_NOTE, Change, Cursor, KeyRecords, OpenMode, RedisOptions, Revocation, SecretUse, Store, StoreError,
+    StoreOptions, StoreUrl, TokenPosition, TokenRecord,
 };
 use tempfile::TempDir;
 

@@ -79,8 +79,9 @@ pub async fn what_was_acknowledged_survives_reopening(f: &Fixture) {
 
 pub async fn a_backup_is_the_store_as_of_then(f: &Fixture) {
     f.store.put_client(client("c_a")).await.unwrap();
+    f.store.put_keys(key_records(0, &[1])).await.unwrap();
     let copy = f.folder.path().join("copy.db");
-    if !matches!(f.url, StoreUrl::Sqlite(_)) {
+    if f.url == StoreUrl::Memory {
         assert!(matches!(f.store.backup(&copy).await, Err(StoreError::Unusable(_))), "said, not pretended");
         assert!(!copy.exists());
         return;
@@ -91,5 +92,9 @@ pub async fn a_backup_is_the_store_as_of_then(f: &Fixture) {
     let restored = StoreUrl::Sqlite(copy).open(OpenMode::MustExist).unwrap();
     assert!(restored.find_client("c_a").await.unwrap().is_some());
     assert!(restored.find_client("c_b").await.unwrap().is_none());
+    assert_eq!(restored.find_keys().await.unwrap().unwrap().keys, [key(1)]);
+    assert!(restored.find_note(BACKUP_NOTE).await.unwrap().is_some(), "it says of itself what it is");
     assert!(restored.check().await.unwrap().problems.is_empty());
+    drop(restored);
+    assert_eq!(std::fs::read_dir(f.folder.path()).unwrap().count(), if f.url.backend() == "sqlite" { 4 } else { 1 });
 }
