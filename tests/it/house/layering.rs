@@ -53,6 +53,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("chacha20poly1305", &["keys"]),
     // Signing and verifying are two rooms, and know each other only by public keys.
     ("ed25519_dalek", &["jwt", "keys"]),
+    ("ed25519_lanes", &["keys"]),
     ("curve25519_dalek", &["jwt", "keys"]),
     ("aws_lc_rs", &["jwt", "keys"]),
     // Digests: of client secrets and in their checksums, and for the master key and the thumbprint.
