@@ -1,5 +1,6 @@
 //! What an event says, and its line.
 
+use std::cell::Cell;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -107,22 +108,40 @@ impl Event<'_> {
     /// Appends the event as one line, its strings escaped by JSON's rules.
     pub(super) fn push_line(&self, at: SystemTime, lines: &mut Vec<u8>) {
         let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let second = UnixTime::from_seconds(since.as_secs()).to_string();
         let start = lines.len();
-        let written = write!(lines, r#"{{"time":"{}.{:03}Z","#, second.trim_end_matches('Z'), since.subsec_millis())
-            .and_then(|()| {
-                let body = lines.len();
-                serde_json::to_writer(&mut *lines, self)?;
-                // The object's own brace gives way to the one that is open already.
-                lines.remove(body);
-                lines.push(b'\n');
-                Ok(())
-            });
+        lines.extend_from_slice(br#"{"time":""#);
+        lines.extend_from_slice(&second(since.as_secs()));
+        let written = write!(lines, ".{:03}Z\",", since.subsec_millis()).and_then(|()| {
+            let body = lines.len();
+            serde_json::to_writer(&mut *lines, self)?;
+            // The object's own brace gives way to the one that is open already.
+            lines.remove(body);
+            lines.push(b'\n');
+            Ok(())
+        });
         if written.is_err() {
             // Writing into memory does not fail; a half line must not stay in any case.
             lines.truncate(start);
         }
     }
+}
+
+thread_local! {
+    /// The last second that this thread wrote down, and its text: there are thousands of lines in one.
+    static SECOND: Cell<(u64, [u8; 19])> = const { Cell::new((u64::MAX, [b' '; 19])) };
+}
+
+/// `2023-11-14T22:13:20` of this second.
+fn second(seconds: u64) -> [u8; 19] {
+    let (held, text) = SECOND.get();
+    if held == seconds {
+        return text;
+    }
+    let mut text = [b' '; 19];
+    // What follows the seconds has no place here, and a year of five digits has none at all.
+    drop(write!(text.as_mut_slice(), "{}", UnixTime::from_seconds(seconds)));
+    SECOND.set((seconds, text));
+    text
 }
 
 /// The id that a caller claims, if it may be written down: only what an id of ours can look like, since people put
@@ -158,6 +177,12 @@ mod tests {
                    "scope": "a b", "jti": "j", "kid": "k", "source": "127.0.0.1"})
         );
         assert_eq!(lines.split(|&byte| byte == b'\n').count(), 2, "one line and its end");
+        for (millis, time) in [(1_700_000_000_999, "22:13:20.999"), (1_700_000_001_000, "22:13:21.000")] {
+            lines.clear();
+            event.push_line(UNIX_EPOCH + std::time::Duration::from_millis(millis), &mut lines);
+            let said: Value = serde_json::from_slice(&lines).unwrap();
+            assert_eq!(said["time"], format!("2023-11-14T{time}Z"));
+        }
     }
 
     #[test]
