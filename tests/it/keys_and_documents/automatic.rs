@@ -5,21 +5,26 @@ use std::time::{Duration, Instant};
 
 use super::rotation::{Verifier, planned, two_nodes};
 use super::{JWKS, keys, kid};
-use crate::support::{GRANT, claims, wait_for};
+use crate::support::{Client, GRANT, Server, claims, wait_for};
 
 /// As `rotation::QUICK`, with a new key every six seconds.
-const QUICK: &str = "[keys]\njwks_max_age = \"1s\"\nclock_skew = \"1s\"\nrotate_every = \"6s\"\n\
+pub const QUICK: &str = "[keys]\njwks_max_age = \"1s\"\nclock_skew = \"1s\"\nrotate_every = \"6s\"\n\
                      [token]\nlifetime = \"1s\"\nmax_lifetime = \"2s\"\n[store]\noutage_grace = \"2s\"\n";
 
 #[test]
 fn k01_k03_two_servers_roll_one_key_after_the_other_and_no_verifier_ever_fails() {
     let (first, second, client) = two_nodes(QUICK);
-    let mut verifiers = [Verifier::fetch(&first), Verifier::fetch(&second)];
+    expect_one_after_the_other(&first, &second, &client);
+}
+
+/// Two rotations of two nodes that both want them: each has one winner, and no verifier ever fails.
+pub fn expect_one_after_the_other(first: &Server, second: &Server, client: &Client) {
+    let mut verifiers = [Verifier::fetch(first), Verifier::fetch(second)];
     let (mut signed_by, started) = (HashSet::new(), Instant::now());
     while signed_by.len() < 3 {
         assert!(started.elapsed() < Duration::from_mins(1), "the keys do not roll: {:?}", planned(&first.home));
-        for server in [&first, &second] {
-            let token = server.ask_patiently(&client, GRANT).access_token();
+        for server in [first, second] {
+            let token = server.ask_patiently(client, GRANT).access_token();
             signed_by.insert(kid(&token));
             for verifier in &mut verifiers {
                 assert!(verifier.verifies(&token, server), "after {:?}", started.elapsed());

@@ -1,10 +1,10 @@
 //! The keys and the public documents: what is published, when, and that tokens verify by it alone.
 
-mod automatic;
+pub mod automatic;
 mod documents;
 mod metadata;
 mod metrics;
-mod rotation;
+pub mod rotation;
 mod vectors;
 mod without_a_key;
 
@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::segment;
 
-const JWKS: &str = "/.well-known/jwks.json";
+pub const JWKS: &str = "/.well-known/jwks.json";
 const METADATA: &str = "/.well-known/oauth-authorization-server";
 
 /// The public test vectors of the RFCs.
@@ -38,7 +38,7 @@ fn thumbprint(jwk: &Value) -> String {
 }
 
 /// The keys of a JWKS document, read with nothing of ours.
-fn keys(document: &Value) -> HashMap<String, VerifyingKey> {
+pub fn keys(document: &Value) -> HashMap<String, VerifyingKey> {
     let keys = document["keys"].as_array().unwrap().iter();
     keys.map(|jwk| {
         let x = URL_SAFE_NO_PAD.decode(jwk["x"].as_str().unwrap()).unwrap();
@@ -48,7 +48,7 @@ fn keys(document: &Value) -> HashMap<String, VerifyingKey> {
     .collect()
 }
 
-fn kid(token: &str) -> String {
+pub fn kid(token: &str) -> String {
     segment(token, 0)["kid"].as_str().unwrap().to_owned()
 }
 

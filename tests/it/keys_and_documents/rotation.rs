@@ -13,14 +13,14 @@ use crate::support::{Client, GENEROUS, GRANT, Home, Server, claims};
 const QUICK: &str = "[keys]\njwks_max_age = \"1s\"\nclock_skew = \"1s\"\n[token]\nlifetime = \"1s\"\nmax_lifetime = \"2s\"\n[store]\noutage_grace = \"2s\"\n";
 
 /// A resource server that does what its caches allow, and no more.
-pub(super) struct Verifier {
+pub struct Verifier {
     keys: HashMap<String, VerifyingKey>,
     max_age: Duration,
     fetched: Instant,
 }
 
 impl Verifier {
-    pub(super) fn fetch(server: &Server) -> Self {
+    pub fn fetch(server: &Server) -> Self {
         let fetched = Instant::now();
         let answer = server.get(JWKS);
         let max_age = answer.header("cache-control").unwrap().split_once("max-age=").unwrap().1.parse().unwrap();
@@ -28,7 +28,7 @@ impl Verifier {
     }
 
     /// Uses what it has for as long as it may.
-    pub(super) fn verifies(&mut self, token: &str, server: &Server) -> bool {
+    pub fn verifies(&mut self, token: &str, server: &Server) -> bool {
         if self.fetched.elapsed() >= self.max_age {
             *self = Self::fetch(server);
         }
@@ -45,7 +45,7 @@ fn unix_now() -> u64 {
 }
 
 /// `key list` by kid.
-pub(super) fn planned(home: &Home) -> HashMap<String, Value> {
+pub fn planned(home: &Home) -> HashMap<String, Value> {
     let output = home.run(&["key", "list", "-o", "json"]);
     let text = String::from_utf8(output.stdout).unwrap();
     let keys = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -56,7 +56,7 @@ fn states(home: &Home) -> HashMap<String, String> {
     planned(home).into_iter().map(|(kid, key)| (kid, key["state"].as_str().unwrap().to_owned())).collect()
 }
 
-pub(super) fn two_nodes(settings: &str) -> (Server, Server, Client) {
+pub fn two_nodes(settings: &str) -> (Server, Server, Client) {
     let home = Home::new();
     let client = home.usual_client();
     let second = Home::at(home.database.clone());

@@ -1,6 +1,7 @@
 //! A Redis Cluster of three masters with a replica each.
 
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::nursery::free_port;
 use super::redis::{Redis, cli};
@@ -61,6 +62,33 @@ impl Cluster {
         };
         let line = table.lines().find(|line| line.split(' ').skip(8).any(serves)).unwrap();
         self.nodes.iter().position(|node| line.contains(&format!(":{}@", node.port))).unwrap()
+    }
+
+    /// Moves the slot of this key to another master as operators do it, with pauses in which questions meet a slot that
+    /// is half here and half there (ASK, TRYAGAIN, MOVED); which node has it then.
+    pub fn move_slot(&self, key: &str) -> usize {
+        let slot = self.nodes[0].cli(&["CLUSTER", "KEYSLOT", key]);
+        let from = self.master_of(key);
+        let is_other_master = |node: &usize| *node != from && self.nodes[*node].info("role") == "master";
+        let to = (0..self.nodes.len()).find(is_other_master).unwrap();
+        let id = |node: usize| self.nodes[node].cli(&["CLUSTER", "MYID"]);
+        let (source, target) = (id(from), id(to));
+        self.nodes[to].cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source]);
+        self.nodes[from].cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target]);
+        loop {
+            let keys = self.nodes[from].cli(&["CLUSTER", "GETKEYSINSLOT", &slot, "25"]);
+            if keys.is_empty() {
+                break;
+            }
+            let port = self.nodes[to].port.to_string();
+            let migrate = ["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+            self.nodes[from].cli(&[&migrate[..], &keys.lines().collect::<Vec<_>>()].concat());
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        for node in [to, from] {
+            self.nodes[node].cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &target]);
+        }
+        to
     }
 }
 

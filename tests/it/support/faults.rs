@@ -65,17 +65,21 @@ impl Home {
     }
 
     pub fn master_key(&self) -> PathBuf {
-        self.beside(".master-key")
+        if self.elsewhere.is_some() { self.shared_master_key() } else { self.beside(".master-key") }
     }
 
     pub fn store(&self) -> Arc<dyn Store> {
-        StoreUrl::Sqlite(self.database.clone()).open(OpenMode::MustExist).unwrap()
+        StoreUrl::parse(&self.url()).unwrap().open(OpenMode::MustExist).unwrap()
+    }
+
+    /// What commands do, without a process for each.
+    pub fn admin(&self, store: &Arc<dyn Store>) -> Admin {
+        Admin::new(Arc::clone(store), master_key::read(&self.master_key()).unwrap(), Clock::System.now())
     }
 
     /// Registers clients quickly, without a command for each. The store must have been initialised.
     pub fn add_clients(&self, count: usize) -> Vec<Client> {
-        let master = master_key::read(&self.master_key()).unwrap();
-        let admin = Admin::new(self.store(), master, Clock::System.now());
+        let admin = self.admin(&self.store());
         let add = || async {
             let scope = Some(Scope::parse("read write").unwrap());
             let change = ClientChange { name: Some("x".repeat(200)), scope, ..ClientChange::default() };
@@ -340,8 +344,9 @@ impl Counts {
     }
 }
 
-/// The library that changes what a program takes for the time.
+/// What is put before a program to give it another clock (`LD_PRELOAD`, with `FAKETIME`).
 pub fn faketime_library() -> String {
+    need("faketime");
     // The wrapper knows where its library lies; ask it rather than guess.
     let output = Command::new("faketime").args(["-f", "+1s", "sh", "-c", "echo $LD_PRELOAD"]).output().unwrap();
     let path = String::from_utf8(output.stdout).unwrap().trim().to_owned();

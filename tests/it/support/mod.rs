@@ -1,9 +1,12 @@
 //! What the tests share: a server on free ports, and a client that sends exactly the bytes it is told to.
 
+pub mod balancer;
 pub mod certificates;
 pub mod cluster;
+pub mod drill;
 pub mod faults;
 pub mod h2;
+pub mod ledger;
 pub mod nursery;
 pub mod proxy;
 pub mod redis;
@@ -103,7 +106,7 @@ impl Home {
         self.elsewhere.clone().unwrap_or_else(|| format!("sqlite:{}", self.database.display()))
     }
 
-    fn shared_master_key(&self) -> PathBuf {
+    pub fn shared_master_key(&self) -> PathBuf {
         self.folder.path().join("master-key")
     }
 
@@ -228,6 +231,21 @@ impl Server {
     /// Asks like [`Server::ask`], and again when this machine is too busy for the answer to be about the request.
     pub fn ask_patiently(&self, client: &Client, form: &str) -> Answer {
         wait_for("the request is admitted", || Some(self.ask(client, form)).filter(|answer| answer.status != 503))
+    }
+
+    /// Posts a form to another endpoint, as `client`.
+    pub fn post(&self, path: &str, client: &Client, form: &str) -> Answer {
+        let mut wire = self.wire();
+        wire.post(path, &[("Authorization", &client.basic())], form);
+        wire.answer()
+    }
+
+    pub fn introspect(&self, caller: &Client, token: &str) -> Answer {
+        self.post("/oauth2/introspect", caller, &format!("token={token}"))
+    }
+
+    pub fn revoke(&self, client: &Client, token: &str) -> Answer {
+        self.post("/oauth2/revoke", client, &format!("token={token}"))
     }
 
     pub fn get(&self, path: &str) -> Answer {

@@ -1,6 +1,7 @@
 //! One Redis server of a test's own: on a free port, in a folder of its own, gone with the test.
 
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use super::certificates::Certificates;
@@ -83,7 +84,7 @@ impl Redis {
     fn is_answering(&self) -> bool {
         match self.scheme {
             "rediss" => TcpStream::connect(("127.0.0.1", self.port)).is_ok(),
-            _ => answers(self.port, "PING\r\n", &["+PONG", "-NOAUTH", "-DENIED", "-MASTERDOWN"]),
+            _ => answers(self.port, "PING\r\n", &["+PONG", "-NOAUTH", "-DENIED", "-MASTERDOWN", "-LOADING"]),
         }
     }
 
@@ -102,6 +103,53 @@ impl Redis {
 
     pub fn try_cli(&self, command: &[&str]) -> Output {
         cli(self.port).args(&self.access).args(command).output().unwrap()
+    }
+
+    /// The same server, which now wants this password.
+    pub fn with_password(mut self, password: &str) -> Self {
+        self.access = ["-a", password].map(str::to_owned).to_vec();
+        self
+    }
+
+    /// The URL for a user of its own.
+    pub fn url_as(&self, user: &str, password: &str) -> String {
+        self.url().replace("://", &format!("://{user}:{password}@"))
+    }
+
+    pub fn is_loading(&self) -> bool {
+        answers(self.port, "GET x\r\n", &["-LOADING"])
+    }
+
+    pub fn wait_until_loaded(&self) {
+        wait_for("redis has loaded", || answers(self.port, "GET x\r\n", &["$-1"]).then_some(()));
+    }
+
+    /// The file to which it appends.
+    fn appended(&self) -> PathBuf {
+        let folder = self.program.folder.path().join("appendonlydir");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        files.into_iter().find(|path| path.to_string_lossy().ends_with(".incr.aof")).unwrap()
+    }
+
+    /// Starts it again on all that it had written before it was told to forget it, as an operator would.
+    pub fn undo_flush(&mut self) {
+        self.kill();
+        let file = self.appended();
+        let mut bytes = std::fs::read(&file).unwrap();
+        let flush = b"*1\r\n$8\r\nFLUSHALL\r\n";
+        let at = bytes.windows(flush.len()).rposition(|found| found == flush).expect("it was flushed");
+        bytes.truncate(at);
+        std::fs::write(&file, bytes).unwrap();
+        self.start_again();
+    }
+
+    /// What it has written, while it does not run.
+    pub fn copy_of_data(&self) -> Vec<u8> {
+        std::fs::read(self.appended()).unwrap()
+    }
+
+    pub fn restore(&self, data: &[u8]) {
+        std::fs::write(self.appended(), data).unwrap();
     }
 
     /// A field of `INFO`.

@@ -1,6 +1,6 @@
 //! A master, its replica and the three sentinels that watch them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::nursery::{Program, answers, file, free_port, start_until_well, words};
 use super::redis::{Redis, cli};
@@ -62,6 +62,16 @@ impl Sentinels {
             let is_master = self.nodes[node].info("role") == "master";
             is_master.then(Instant::now).filter(|_| self.master() == node)
         })
+    }
+
+    /// Asks for a failover, as an operator does before a maintenance.
+    pub fn fail_over(&self) {
+        let (port, _) = self.sentinels[0];
+        wait_for("a failover begins", || {
+            let output = cli(port).args(["SENTINEL", "FAILOVER", NAME]).output().unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+            output.stdout.starts_with(b"OK").then_some(())
+        });
     }
 }
 

@@ -1,0 +1,77 @@
+//! The master changes: it dies under load, is demoted, or comes back in the wrong order; three sentinels watch.
+
+use std::time::Duration;
+
+use crate::support::drill::Drill;
+use crate::support::redis::Redis;
+use crate::support::sentinel::Sentinels;
+use crate::support::wait_for;
+
+/// D-09, D-10: the master is killed under load. The token path never stops, all is well within seconds of the promotion,
+/// and what was acknowledged is there: each write had reached the replica.
+#[test]
+fn d09_d10_a_master_that_is_killed_under_load_loses_nothing_and_stops_no_token() {
+    let mut sentinels = Sentinels::start();
+    let drill = Drill::on(&sentinels.url());
+    drill.wait_for_writes(40);
+    let old = sentinels.master();
+    sentinels.nodes[old].kill();
+    drill.expect_outage();
+    let promoted = sentinels.wait_until_promoted(1 - old);
+    drill.expect_recovery();
+    let took = promoted.elapsed();
+    assert!(took < Duration::from_secs(8), "recovered {took:?} after the promotion");
+    drill.finish().pulse.expect_unbroken();
+}
+
+/// D-10: the operator asks for a failover; the old master lives on as a replica, which takes no write for one.
+#[test]
+fn d10_a_master_that_is_demoted_is_left_at_once() {
+    let sentinels = Sentinels::start();
+    let drill = Drill::on(&sentinels.url());
+    let old = sentinels.master();
+    sentinels.fail_over();
+    sentinels.wait_until_promoted(1 - old);
+    drill.expect_recovery();
+    wait_for("the old master follows", || (sentinels.nodes[old].info("role") == "slave").then_some(()));
+    drill.expect_recovery();
+    drill.finish().pulse.expect_unbroken();
+}
+
+/// D-10: behind one address, without sentinels: the server is told to follow another one, which has another store.
+#[test]
+fn d10_a_server_that_became_a_replica_is_no_store_to_write_to() {
+    let (redis, other) = (Redis::start(), Redis::start());
+    let drill = Drill::on(&redis.url());
+    // What it has must survive the demotion: it follows nobody who is there.
+    redis.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    drill.expect_outage();
+    redis.cli(&["REPLICAOF", "NO", "ONE"]);
+    drill.expect_recovery();
+    let stopped = drill.finish();
+    stopped.pulse.expect_unbroken();
+    // Now it takes over the other one's data, which is none: that is no longer the store that was known.
+    redis.cli(&["REPLICAOF", "127.0.0.1", &other.port.to_string()]);
+    wait_for("it follows", || (redis.info("master_link_status") == "up").then_some(()));
+    redis.cli(&["REPLICAOF", "NO", "ONE"]);
+    stopped.node.wait_until_ready(false);
+}
+
+/// D-23: both servers of a pair die, and return in either order: never a lie, and nothing is lost.
+#[test]
+fn d23_both_servers_die_and_return_in_either_order() {
+    for first in [0, 1] {
+        let mut sentinels = Sentinels::start();
+        let drill = Drill::on(&sentinels.url());
+        for node in &mut sentinels.nodes {
+            node.kill();
+        }
+        drill.expect_outage();
+        sentinels.nodes[first].start_again();
+        drill.wait_for_tokens(150);
+        drill.expect_honesty();
+        sentinels.nodes[1 - first].start_again();
+        drill.expect_recovery();
+        drill.finish().pulse.expect_unbroken();
+    }
+}
