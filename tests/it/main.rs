@@ -19,6 +19,7 @@ mod algorithms;
 mod audit;
 mod cli;
 mod clients_and_verifiers;
+mod dashboards;
 mod gateways;
 mod house;
 mod http_limits;
