@@ -10,7 +10,8 @@ import pathlib
 import subprocess
 import sys
 
-import common
+import processes
+from servers import BUILT
 
 # Of the token in jeton's answer: the time and the id in its claims, and its signature, in base64url.
 TAIL_CHARS, SIGNATURE_CHARS = 87, 86
@@ -21,14 +22,14 @@ NAMES = [*SIGNERS, "nginx"]
 def start(name, home, core, sample):
     """The yardstick of this name, made to answer with as many bytes as `sample`, an answer of jeton."""
     server = Nginx(home, core, sample) if name == "nginx" else Bare(SIGNERS[name], home, core, sample)
-    answer = common.ask(server.address, common.request(server.address, "-"))
+    answer = processes.ask(server.address, processes.request(server.address, "-"))
     if len(answer) != len(sample):
         server.stop()
         sys.exit(f"the answers of jeton and {name} differ in length: {len(sample)}, {len(answer)}")
     return server
 
 
-class Bare(common.Program):
+class Bare(processes.Program):
     """The bare hyper server."""
 
     def __init__(self, signer, home, core, sample):
@@ -36,9 +37,9 @@ class Bare(common.Program):
         token = json.loads(body)["access_token"]
         constant = len(token) - TAIL_CHARS - len(".") - SIGNATURE_CHARS
         tail = len(body) - len('{"access_token":"') - len(token)
-        command = [str(common.RELEASE / "examples/yardstick"), "--signature", signer]
+        command = [str(BUILT / "examples/yardstick"), "--signature", signer]
         command += ["--constant", str(constant), "--tail", str(tail)]
-        super().__init__(common.pinned(core, command), stdout=subprocess.PIPE, text=True)
+        super().__init__(processes.pinned(core, command), stdout=subprocess.PIPE, text=True)
         self.home = home
         self.address = self.process.stdout.readline().strip()
         if not self.address:
@@ -73,11 +74,11 @@ http {{
 """
 
 
-class Nginx(common.Program):
+class Nginx(processes.Program):
     """nginx, whose reply has the header fields of jeton's and its own, and a body that makes up for the difference."""
 
     def __init__(self, home, core, sample):
-        self.address = f"127.0.0.1:{common.free_port()}"
+        self.address = f"127.0.0.1:{processes.free_port()}"
         self.home = home
         folder = pathlib.Path(home.folder.name) / f"nginx-{self.address.rsplit(':', 1)[1]}"
         folder.mkdir()
@@ -87,5 +88,5 @@ class Nginx(common.Program):
         body = (len(sample) - len(head)) * "e"
         (folder / "nginx.conf").write_text(NGINX.format(folder=folder, address=self.address, body=body))
         command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
-        super().__init__(common.pinned(core, command))
-        common.wait_for_listener(self.address, self.process)
+        super().__init__(processes.pinned(core, command))
+        processes.wait_for_listener(self.address, self.process)
