@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Every operation of the store, so that its series are there from the start.
-const OPERATIONS: [&str; 17] = [
+const OPERATIONS: [&str; 18] = [
     "find_client",
     "list_clients",
     "put_client",
@@ -13,6 +13,7 @@ const OPERATIONS: [&str; 17] = [
     "find_keys",
     "put_keys",
     "changes_since",
+    "news_since",
     "put_revocation",
     "revocations_since",
     "purge_revocations",
@@ -32,6 +33,7 @@ pub struct StoreMetrics {
     errors: IntCounterVec,
     under_way: IntGaugeVec,
     up: IntGauge,
+    age: Gauge,
     backend: &'static str,
 }
 
@@ -56,6 +58,10 @@ impl StoreMetrics {
             errors: IntCounterVec::new(failed, &["backend", "kind"])?,
             under_way: IntGaugeVec::new(waits, &["backend"])?,
             up: IntGauge::new("jeton_store_up", "1 while the store answers, 0 while it does not.")?,
+            age: Gauge::new(
+                "jeton_store_age_seconds",
+                "Time since the store last answered: how old what is served from memory may be.",
+            )?,
             backend,
         };
         for operation in OPERATIONS {
@@ -65,6 +71,7 @@ impl StoreMetrics {
         registry.register(Box::new(store.errors.clone()))?;
         registry.register(Box::new(store.under_way.clone()))?;
         registry.register(Box::new(store.up.clone()))?;
+        registry.register(Box::new(store.age.clone()))?;
         Ok(store)
     }
 
@@ -100,5 +107,10 @@ impl StoreMetrics {
     /// Notes whether the store answers.
     pub fn set_up(&self, up: bool) {
         self.up.set(up.into());
+    }
+
+    /// Notes how long ago the store last answered.
+    pub fn set_age(&self, age: Duration) {
+        self.age.set(age.as_secs_f64());
     }
 }

@@ -163,6 +163,16 @@ pub struct Changes {
     pub gap: bool,
 }
 
+/// What happened after two cursors, read together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// What changed after the one.
+    pub changes: Changes,
+    /// What was revoked after the other: from the beginning on when there is a gap in the changes, since the store may
+    /// be another one than before.
+    pub revocations: Revocations,
+}
+
 /// What `store check` prints.
 #[derive(Clone, Debug, Serialize)]
 pub struct StoreReport {
@@ -220,6 +230,28 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Up to `limit` revocations after `cursor`, oldest first. Fewer than `limit` are all there are. Those that were
     /// purged are missing, and leave no gap: nobody needs them.
     fn revocations_since(&self, cursor: Cursor, limit: usize) -> Pending<'_, Revocations>;
+
+    /// What changed after `cursor`, and up to `limit` revocations: those after `revocations`, or all of them without a
+    /// cursor and after a gap.
+    fn news_since(&self, cursor: Option<Cursor>, revocations: Cursor, limit: usize) -> Pending<'_, News> {
+        Box::pin(async move {
+            let changes = self.changes_since(cursor).await?;
+            let is_new = cursor.is_none() || changes.gap;
+            let revocations = self.revocations_since(if is_new { Cursor::default() } else { revocations }, limit);
+            Ok(News { changes, revocations: revocations.await? })
+        })
+    }
+
+    /// Waits until there is something new, as far as the backend is told; for ever with one that tells nothing. Never
+    /// the only way to learn of it.
+    fn changed(&self) -> Pending<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    /// Whether [`Store::changed`] can be expected to tell.
+    fn tells_changes(&self) -> bool {
+        false
+    }
 
     /// Removes up to `limit` revocations whose tokens expired before `before`; returns how many.
     fn purge_revocations(&self, before: UnixTime, limit: usize) -> Pending<'_, usize>;

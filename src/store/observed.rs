@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::{
-    Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
+    Changes, Cursor, KeyRecords, News, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
     StoreReport, TokenPosition, TokenRecord,
 };
 use crate::clock::{UnixDay, UnixTime};
@@ -77,6 +77,18 @@ impl Store for ObservedStore {
 
     fn changes_since(&self, cursor: Option<Cursor>) -> Pending<'_, Changes> {
         self.observe("changes_since", self.inner.changes_since(cursor))
+    }
+
+    fn news_since(&self, cursor: Option<Cursor>, revocations: Cursor, limit: usize) -> Pending<'_, News> {
+        self.observe("news_since", self.inner.news_since(cursor, revocations, limit))
+    }
+
+    fn changed(&self) -> Pending<'_, ()> {
+        self.inner.changed()
+    }
+
+    fn tells_changes(&self) -> bool {
+        self.inner.tells_changes()
     }
 
     fn put_revocation(&self, revocation: Revocation) -> Pending<'_, ()> {

@@ -20,10 +20,15 @@ use crate::admin::AdminError;
 use crate::keys::{KeySet, MasterKey};
 use crate::oauth::{Algorithm, ClientId};
 use crate::store::snapshot::Snapshot;
-use crate::store::{Change, Changes, Cursor, Store, StoreError};
+use crate::store::{Change, Changes, Cursor, News, Revocations, Store, StoreError};
 
 /// How often the change feed is read; half of what the promise of one second leaves room for.
 const POLL_EVERY: Duration = Duration::from_millis(200);
+/// How often it is read while the store tells of changes by itself. What it tells may be lost, so this keeps the promise
+/// as well, just.
+const POLL_WHEN_TOLD: Duration = Duration::from_millis(500);
+/// The shortest pause between two readings, however much there is to tell.
+const POLL_APART: Duration = Duration::from_millis(20);
 
 /// How many revocations one reading takes.
 const REVOCATIONS_AT_ONCE: usize = 10_000;
@@ -110,11 +115,15 @@ impl Follower {
 
     /// Follows until the task is dropped.
     pub async fn run(mut self) {
-        let mut ticks = tokio::time::interval(POLL_EVERY);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let store = Arc::clone(&self.store);
         loop {
-            ticks.tick().await;
+            let began = tokio::time::Instant::now();
             self.step().await;
+            let pause = if store.tells_changes() && !self.lost { POLL_WHEN_TOLD } else { POLL_EVERY };
+            tokio::select! {
+                () = tokio::time::sleep_until(began + pause) => {}
+                _ = store.changed() => tokio::time::sleep_until(began + POLL_APART).await,
+            }
         }
     }
 
@@ -127,6 +136,7 @@ impl Follower {
             self.snapshots.step(&self.app, &self.master, confirmed).await;
         }
         self.note(outcome);
+        self.app.metrics.store().set_age(self.last_answer.elapsed());
         self.look_over().await;
         self.advance_keys();
         // What a wrong clock would remove or plan stays so when the clock is right again.
@@ -142,11 +152,12 @@ impl Follower {
     async fn follow(&mut self) -> Result<(), StoreError> {
         self.unlock().await?;
         let asked = Instant::now();
-        let changes = self.store.changes_since(self.cursor).await?;
+        let News { changes, revocations } =
+            self.store.news_since(self.cursor, self.revocations, REVOCATIONS_AT_ONCE).await?;
         // Before the first answer anything may have changed since the keys were read.
         self.keys_changed |= self.cursor.is_none() || changes.gap || changes.entries.contains(&Change::Keys);
         self.forget_changed(&changes);
-        self.follow_revocations(changes.gap).await?;
+        self.follow_revocations(revocations).await?;
         self.cursor = Some(changes.cursor);
         self.app.revoked.note_current(asked);
         if self.keys_changed {
@@ -177,17 +188,14 @@ impl Follower {
 
     /// Takes over what was revoked since the last look; all of it at the first, and after a gap, when the store may
     /// be another one than before.
-    async fn follow_revocations(&mut self, gap: bool) -> Result<(), StoreError> {
-        if gap {
-            self.revocations = Cursor::default();
-        }
+    async fn follow_revocations(&mut self, mut news: Revocations) -> Result<(), StoreError> {
         loop {
-            let news = self.store.revocations_since(self.revocations, REVOCATIONS_AT_ONCE).await?;
             self.app.revoked.insert(&news.entries);
             self.revocations = news.cursor;
             if news.entries.len() < REVOCATIONS_AT_ONCE {
                 return Ok(());
             }
+            news = self.store.revocations_since(self.revocations, REVOCATIONS_AT_ONCE).await?;
         }
     }
 

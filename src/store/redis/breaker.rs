@@ -97,6 +97,17 @@ impl Breaker {
         });
     }
 
+    /// Whatever connection there is, it is not to be used any more.
+    pub fn break_any(&self) {
+        self.state.send_if_modified(|state| {
+            let is_up = matches!(state, State::Up(_));
+            if is_up {
+                *state = State::Reconnecting;
+            }
+            is_up
+        });
+    }
+
     /// A try succeeded.
     pub fn set_up(&self, link: Link, epoch: Arc<str>) {
         self.late.store(0, Ordering::Relaxed);

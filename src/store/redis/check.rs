@@ -47,7 +47,7 @@ pub async fn identify(link: &mut Link, keys: &Keys, mode: Option<OpenMode>) -> R
 }
 
 /// A replica may be behind, and takes no writes.
-async fn require_master(link: &mut Link) -> Result<(), Failure> {
+pub async fn require_master(link: &mut Link) -> Result<(), Failure> {
     let role: Vec<Value> = cmd("ROLE").query_async(link).await?;
     let is_master = matches!(role.first(), Some(Value::BulkString(role)) if role == b"master");
     let error = || StoreError::Unreachable("this server is a replica, not the master".to_owned());

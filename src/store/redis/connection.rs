@@ -18,11 +18,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::backoff::Backoff;
 use super::breaker::{Breaker, Live};
 use super::check;
 use super::error::{Failure, Next, gone};
 use super::keys::Keys;
 use super::link::{CONNECT_TIMEOUT, Link, Maker};
+use super::push::{self, Push};
 use super::session::Session;
 use crate::keys::RecordSeal;
 use crate::store::{OpenMode, Pending, StoreError};
@@ -37,10 +39,6 @@ const SURVEY_DEADLINE: Duration = Duration::from_secs(30);
 const RECONNECTS: u32 = 3;
 /// The pause before a busy server is asked again.
 const PAUSE: Duration = Duration::from_millis(15);
-/// The first and the longest pause between two tries to connect.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-/// How long a connection must have lasted for the next try to come at once.
-const LASTING: Duration = Duration::from_secs(1);
 
 /// What is shared by requests and the supervisor.
 pub struct Inner {
@@ -51,6 +49,7 @@ pub struct Inner {
     wait_replicas: u32,
     deadline: Duration,
     breaker: Breaker,
+    pub push: Push,
     pool: Pool<Maker>,
     /// Which store this is, once it was seen.
     epoch: OnceLock<Arc<str>>,
@@ -89,8 +88,8 @@ impl Connections {
             .recycle_timeout(Some(deadline))
             .build()
             .map_err(|error| StoreError::Io(error.to_string()))?;
-        let (breaker, epoch) = (Breaker::default(), OnceLock::new());
-        let inner = Arc::new(Inner { maker, keys, seal, mode, wait_replicas, deadline, breaker, pool, epoch });
+        let (breaker, push, epoch) = (Breaker::default(), Push::default(), OnceLock::new());
+        let inner = Arc::new(Inner { maker, keys, seal, mode, wait_replicas, deadline, breaker, push, pool, epoch });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
         handle.spawn(Arc::clone(&inner).supervise());
@@ -132,6 +131,23 @@ impl Connections {
         R: Future<Output = Result<T, Failure>> + Send,
     {
         self.spawn(Lane::Own, request)
+    }
+
+    /// Waits until another server, or this one, wrote something.
+    pub fn called<'a>(&self) -> Pending<'a, ()> {
+        let inner = Arc::clone(&self.inner);
+        if inner.push.is_first() {
+            self.runtime.spawn(push::listen(Arc::clone(&inner)));
+        }
+        Box::pin(async move {
+            inner.push.called().await;
+            Ok(())
+        })
+    }
+
+    /// Whether [`Connections::called`] can be expected to tell.
+    pub fn tells_changes(&self) -> bool {
+        self.inner.push.is_live()
     }
 
     fn spawn<'a, T, F, R>(&self, lane: Lane, request: F) -> Pending<'a, T>
@@ -225,27 +241,26 @@ impl Inner {
         }
     }
 
-    /// Connects, and again whenever the connection breaks: at once the first time, then after pauses that grow and
-    /// differ from server to server.
+    /// Connects, and again whenever the connection breaks.
     async fn supervise(self: Arc<Self>) {
-        let mut pause = Duration::ZERO;
+        let mut backoff = Backoff::new();
         loop {
-            sleep(pause.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
-            let begun = Instant::now();
-            let outcome = timeout(CONNECT_TIMEOUT, self.establish()).await;
-            match outcome.unwrap_or(Err(StoreError::Deadline)) {
+            let outcome = timeout(CONNECT_TIMEOUT, self.establish()).await.unwrap_or(Err(StoreError::Deadline));
+            let is_good = outcome.is_ok();
+            match outcome {
                 Ok((link, epoch)) => {
                     self.breaker.set_up(link, epoch);
                     self.breaker.until_broken().await;
-                    if begun.elapsed() >= LASTING {
-                        pause = Duration::ZERO;
-                        continue;
-                    }
                 }
                 Err(error) => self.breaker.set_down(error),
             }
-            pause = (pause * 2).clamp(BACKOFF.0, BACKOFF.1);
+            backoff.wait(is_good).await;
         }
+    }
+
+    /// Something says that the shared connection may not lead to the master: it is made anew.
+    pub fn doubt(&self) {
+        self.breaker.break_any();
     }
 
     /// A connection, and proof that it leads to the store that we know.

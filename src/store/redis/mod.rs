@@ -2,13 +2,14 @@
 //!
 //! `keys` is the table of all names, `records` the form of the values, `scripts` what is one step of the server;
 //! `clients`, `signing_keys`, `feed`, `revocations`, `tokens` and `uses` are the methods of the contract by their
-//! subject. `connection` runs them, behind the `breaker`, over a `link`, as a `session`; `error` says what each failure
-//! means, `check` whether a server can be trusted, `url` which one is meant.
+//! subject. `connection` runs them, behind the `breaker`, over a `link`, as a `session`; `push` hears
+//! of the writes of others, `backoff` spaces tries, `error` says what each failure means, `check` whether a server can be trusted, `url` which one is meant.
 //!
 //! Invariants: a write and its entry in the feed are one script, done once however often it is sent; "nothing there"
 //! is an answer only together with the epoch of the store, so that one that was emptied is missed and not believed;
 //! a key of another type, or with a value that cannot be read, is damage.
 
+mod backoff;
 mod breaker;
 mod check;
 mod clients;
@@ -17,6 +18,7 @@ mod error;
 mod feed;
 mod keys;
 mod link;
+mod push;
 mod records;
 mod revocations;
 mod scripts;
@@ -34,7 +36,7 @@ use self::link::Maker;
 use super::transfer;
 use super::url::OpenMode;
 use super::{
-    Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
+    Changes, Cursor, KeyRecords, News, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
     StoreReport, TokenPosition, TokenRecord,
 };
 use crate::clock::{Clock, UnixDay, UnixTime};
@@ -118,6 +120,18 @@ impl Store for RedisStore {
 
     fn changes_since(&self, cursor: Option<Cursor>) -> Pending<'_, Changes> {
         feed::changes_since(&self.redis, cursor)
+    }
+
+    fn news_since(&self, cursor: Option<Cursor>, revocations: Cursor, limit: usize) -> Pending<'_, News> {
+        feed::news_since(&self.redis, cursor, (revocations, limit))
+    }
+
+    fn changed(&self) -> Pending<'_, ()> {
+        self.redis.called()
+    }
+
+    fn tells_changes(&self) -> bool {
+        self.redis.tells_changes()
     }
 
     fn put_revocation(&self, revocation: Revocation) -> Pending<'_, ()> {
