@@ -17,7 +17,7 @@ mod support;
 use support::{Pipe, Service, request};
 
 /// The bound per request.
-const MOST: f64 = 8.0;
+const MOST: f64 = 4.5;
 /// The bound on their bytes.
 const MOST_BYTES: f64 = 4.0 * 1024.0;
 /// The first requests fill caches and buffers.
@@ -35,7 +35,7 @@ fn main() {
         ("basic", service.request(), MOST),
         ("post", without_authorization(&post), MOST),
         // What is not the client's default is parsed, checked and encoded anew.
-        ("narrowed scope", request(&service.basic(), &narrowed), 2.0 * MOST),
+        ("narrowed scope", request(&service.basic(), &narrowed), 8.0),
     ] {
         let (number, bytes) = count(&service, &request, requests);
         let too_many = number > most || bytes > MOST_BYTES;

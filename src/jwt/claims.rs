@@ -15,6 +15,9 @@ use crate::oauth::{Audience, ClientId, IssuerUrl, Scope};
 /// Longest tail: three names, two instants of 20 digits, 22 characters of `jti`.
 const MAX_TAIL_BYTES: usize = 96;
 
+/// Room for everything of the constant claims but their values.
+const FRAME_BYTES: usize = 64;
+
 /// `jti`: 128 random bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TokenId(pub [u8; 16]);
@@ -50,13 +53,18 @@ impl ClaimPrefix {
         audience: impl Iterator<Item = &'a Audience> + Clone,
         scope: &Scope,
     ) -> Self {
-        let mut claims = format!(r#"{{"iss":"{issuer}","sub":"{client}","client_id":"{client}","aud":"#);
+        let (iss, sub, scope) = (issuer.as_str(), client.as_str(), scope.as_str());
+        let audience_bytes: usize = audience.clone().map(|member| member.as_str().len() + 3).sum();
+        let mut claims = String::with_capacity(FRAME_BYTES + iss.len() + 2 * sub.len() + audience_bytes + scope.len());
+        for part in [r#"{"iss":""#, iss, r#"","sub":""#, sub, r#"","client_id":""#, sub, r#"","aud":"#] {
+            claims.push_str(part);
+        }
         push_audience(&mut claims, audience);
         claims.push(',');
         if !scope.is_empty() {
-            claims.push_str(r#""scope":""#);
-            claims.push_str(scope.as_str());
-            claims.push_str(r#"","#);
+            for part in [r#""scope":""#, scope, r#"","#] {
+                claims.push_str(part);
+            }
         }
         while claims.len() % 3 != 0 {
             claims.push(' ');
@@ -85,7 +93,9 @@ impl ClaimPrefix {
         let mut room = [0; MAX_TAIL_BYTES];
         let tail = out.get(start..).unwrap_or_default();
         let length = tail.len().min(room.len());
-        room.iter_mut().zip(tail).for_each(|(place, byte)| *place = *byte);
+        if let (Some(copy), Some(tail)) = (room.get_mut(..length), tail.get(..length)) {
+            copy.copy_from_slice(tail);
+        }
         out.truncate(start);
         push_base64url(room.get(..length).unwrap_or_default(), out);
     }

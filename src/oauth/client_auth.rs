@@ -9,8 +9,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use base64::{DecodeSliceError, Engine as _};
 use zeroize::Zeroizing;
 
 use super::client::MAX_CLIENT_ID_BYTES;
@@ -36,9 +36,16 @@ impl fmt::Debug for Presented<'_> {
     }
 }
 
+/// Room for an id and a secret of ours, and a little longer ones.
+const USUAL_BYTES: usize = 128;
+
 /// The bytes of a decoded Basic header, wiped when dropped. Lives beside the [`ClientAuth`] that borrows from it.
-#[derive(Default)]
-pub struct BasicText(Zeroizing<Vec<u8>>);
+pub enum BasicText {
+    /// Where it stands, and how long it is.
+    Usual(Zeroizing<[u8; USUAL_BYTES]>, usize),
+    /// Longer than one of ours.
+    Long(Zeroizing<Vec<u8>>),
+}
 
 impl BasicText {
     /// Decodes the values of the `Authorization` header of one request; `None` when there is no such header.
@@ -52,13 +59,27 @@ impl BasicText {
         }
         let encoded = strip_scheme(value).filter(|encoded| encoded.len() <= MAX_BASIC_BYTES);
         let encoded = encoded.ok_or(OAuthError::INVALID_CLIENT)?;
-        STANDARD.decode(encoded).map(|text| Some(Self(Zeroizing::new(text)))).map_err(|_| OAuthError::INVALID_CLIENT)
+        let mut room = Zeroizing::new([0; USUAL_BYTES]);
+        let decoded = match STANDARD.decode_slice(encoded, room.as_mut_slice()) {
+            Ok(length) => Ok(Self::Usual(room, length)),
+            Err(DecodeSliceError::OutputSliceTooSmall) => STANDARD.decode(encoded).map(Zeroizing::new).map(Self::Long),
+            Err(DecodeSliceError::DecodeError(malformed)) => Err(malformed),
+        };
+        decoded.map(Some).map_err(|_| OAuthError::INVALID_CLIENT)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Usual(room, length) => room.get(..*length).unwrap_or_default(),
+            Self::Long(text) => text,
+        }
     }
 
     /// The id and the secret as sent, split at the first colon.
     fn parts(&self) -> Option<(&[u8], &[u8])> {
-        let colon = self.0.iter().position(|&byte| byte == b':')?;
-        Some((self.0.get(..colon)?, self.0.get(colon + 1..)?))
+        let text = self.bytes();
+        let colon = text.iter().position(|&byte| byte == b':')?;
+        Some((text.get(..colon)?, text.get(colon + 1..)?))
     }
 }
 
@@ -93,7 +114,7 @@ impl<'a> ClientAuth<'a> {
     pub fn from_basic(text: &'a BasicText) -> Result<Self, OAuthError> {
         let (id, secret) = text.parts().ok_or(OAuthError::INVALID_CLIENT)?;
         let raw = presented(utf8(id), utf8(secret));
-        let differ = id.iter().chain(secret).any(|&byte| matches!(byte, b'%' | b'+'));
+        let differ = [id, secret].into_iter().any(|part| form::has_any(part, |byte| matches!(byte, b'%' | b'+')));
         let decoded = if differ { presented(form::decode(id).ok(), form::decode(secret).ok()) } else { None };
         if raw.is_none() && decoded.is_none() {
             return Err(OAuthError::INVALID_CLIENT);
@@ -127,7 +148,7 @@ fn utf8(bytes: &[u8]) -> Option<Cow<'_, str>> {
 /// Limits and alphabets of RFC 6749 appendix A.1 and A.2, before anything is hashed or looked up.
 fn presented<'a>(id: Option<Cow<'a, str>>, secret: Option<Cow<'a, str>>) -> Option<Presented<'a>> {
     let (id, secret) = (id?, secret?);
-    let visible = |text: &str| text.bytes().all(|byte| matches!(byte, 0x20..=0x7E));
+    let visible = |text: &str| !form::has_any(text.as_bytes(), |byte| !matches!(byte, 0x20..=0x7E));
     let sound = (1..=MAX_CLIENT_ID_BYTES).contains(&id.len())
         && (1..=MAX_SECRET_BYTES).contains(&secret.len())
         && visible(&id)

@@ -40,7 +40,7 @@ pub fn pairs(body: &[u8]) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, 
 /// # Errors
 /// When an escape is broken or the bytes are not UTF-8.
 pub fn decode(text: &[u8]) -> Result<Cow<'_, str>, FormError> {
-    if !text.iter().any(|&byte| matches!(byte, b'%' | b'+')) {
+    if !has_any(text, |byte| matches!(byte, b'%' | b'+')) {
         return std::str::from_utf8(text).map(Cow::Borrowed).map_err(|_| FormError::NotUtf8);
     }
     let mut decoded = Vec::with_capacity(text.len());
@@ -53,6 +53,11 @@ pub fn decode(text: &[u8]) -> Result<Cow<'_, str>, FormError> {
         });
     }
     String::from_utf8(decoded).map(Cow::Owned).map_err(|_| FormError::NotUtf8)
+}
+
+/// True when a byte of `text` is of the kind. Looks at all of them without a branch, sixteen at a time.
+pub(super) fn has_any(text: &[u8], is_of_kind: impl Fn(u8) -> bool) -> bool {
+    text.iter().fold(false, |found, byte| found | is_of_kind(*byte))
 }
 
 fn hex(digit: Option<&u8>) -> Result<u8, FormError> {

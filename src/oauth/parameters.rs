@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::client_auth::{BasicText, ClientAuth};
 use super::error::OAuthError;
-use super::form::FormError;
+use super::form::{self, FormError};
 
 /// A parameter that may stand once. One with an empty value counts as left out, but not as free to be repeated.
 #[derive(Default)]
@@ -97,7 +97,8 @@ impl<'a> AuthParameters<'a> {
 }
 
 fn check_text(value: &str) -> Result<(), OAuthError> {
-    if value.chars().any(char::is_control) {
+    let is_unusual = form::has_any(value.as_bytes(), |byte| !matches!(byte, b' '..=b'~'));
+    if is_unusual && value.chars().any(char::is_control) {
         return Err(OAuthError::invalid_request("a parameter has control characters"));
     }
     Ok(())

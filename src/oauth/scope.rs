@@ -44,13 +44,17 @@ impl ScopeToken {
     /// # Errors
     /// When the text is empty, too long or holds a character outside `%x21 / %x23-5B / %x5D-7E`.
     pub fn parse(text: &str) -> Result<Self, ScopeError> {
+        Self::check(text).map(|()| Self(text.into()))
+    }
+
+    fn check(text: &str) -> Result<(), ScopeError> {
         if text.len() > MAX_TOKEN_BYTES {
             return Err(ScopeError::TooLong);
         }
         if text.is_empty() || !text.bytes().all(is_scope_byte) {
             return Err(ScopeError::Malformed);
         }
-        Ok(Self(text.into()))
+        Ok(())
     }
 
     /// The token as written.
@@ -83,28 +87,23 @@ impl Scope {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        let mut tokens: Vec<ScopeToken> = Vec::new();
+        // As long as the text that it is read from, unless a token is repeated: no token is a text of its own.
+        let (mut scope, mut members) = (String::with_capacity(text.len()), 0);
         for part in text.split(' ') {
-            let token = ScopeToken::parse(part)?;
-            if !tokens.contains(&token) {
-                if tokens.len() == MAX_TOKENS {
-                    return Err(ScopeError::TooLong);
-                }
-                tokens.push(token);
+            ScopeToken::check(part)?;
+            if scope.split(' ').any(|held| held == part) {
+                continue;
             }
-        }
-        Ok(Self::from_parts(tokens.iter().map(ScopeToken::as_str)))
-    }
-
-    fn from_parts<'a>(parts: impl Iterator<Item = &'a str>) -> Self {
-        let mut text = String::new();
-        for part in parts {
-            if !text.is_empty() {
-                text.push(' ');
+            members += 1;
+            if members > MAX_TOKENS {
+                return Err(ScopeError::TooLong);
             }
-            text.push_str(part);
+            if !scope.is_empty() {
+                scope.push(' ');
+            }
+            scope.push_str(part);
         }
-        Self { text: text.into() }
+        Ok(Self { text: scope.into() })
     }
 
     /// The tokens joined by single spaces, as on the wire.
