@@ -66,7 +66,7 @@ impl ClaimPrefix {
                 claims.push_str(part);
             }
         }
-        while claims.len() % 3 != 0 {
+        while !claims.len().is_multiple_of(3) {
             claims.push(' ');
         }
         Self(URL_SAFE_NO_PAD.encode(claims).into_bytes().into())

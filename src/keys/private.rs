@@ -10,7 +10,7 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256,
     RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaPublicKeyComponents, UnparsedPublicKey,
 };
-use ed25519_lanes::{Signature as Ed25519Signature, Signer};
+use ed25519_lanes::{Signature as Ed25519Signature, Signer, VerifyingKey};
 use zeroize::Zeroizing;
 
 use super::record::KeyError;
