@@ -54,7 +54,9 @@ async fn check(global: &Global) -> Result<(), CliError> {
         ("keys", report.keys.to_string()),
         ("revocations", report.revocations.to_string()),
         ("tokens", report.tokens.to_string()),
+        ("durability", report.durability.clone()),
     ];
+    lines.extend(report.warnings.iter().map(|warning| ("warning", warning.clone())));
     lines.extend(report.problems.iter().map(|problem| ("problem", problem.clone())));
     record(global.output, &lines, &report)?;
     if report.problems.is_empty() {

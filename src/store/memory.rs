@@ -263,7 +263,9 @@ impl Store for MemoryStore {
             keys: state.keys.as_ref().map_or(0, |records| records.keys.len()) as u64,
             revocations: state.revocations.len() as u64,
             tokens: state.tokens.len() as u64,
+            durability: "nothing survives the process".to_owned(),
             problems: Vec::new(),
+            warnings: Vec::new(),
         }))
     }
 

@@ -190,8 +190,12 @@ pub struct StoreReport {
     pub revocations: u64,
     /// Opaque tokens, expired ones that wait for their removal included.
     pub tokens: u64,
+    /// What an acknowledged write survives, and what it does not.
+    pub durability: String,
     /// What is wrong; empty when all is well.
     pub problems: Vec<String>,
+    /// What should be otherwise, but keeps nobody from serving.
+    pub warnings: Vec<String>,
 }
 
 /// A place that keeps clients and keys. See the module for the contract.

@@ -1,10 +1,10 @@
-//! What is looked at in a server: which store it has, and whether it can be trusted with one; and the look over all
-//! of it.
+//! Which store a server has, and the look over all of it.
 
 use deadpool_redis::redis::{AsyncCommands as _, Value, cmd, pipe};
 
 use super::connection::Connections;
 use super::error::{Failure, Next};
+use super::health::{self, require_sound};
 use super::keys::Keys;
 use super::link::Link;
 use super::records::{VERSION, parse_client, parse_keys};
@@ -23,6 +23,7 @@ pub async fn identify(link: &mut Link, keys: &Keys, mode: Option<OpenMode>) -> R
     if let Link::Server(_) = link {
         require_master(link).await?;
     }
+    require_sound(link).await?;
     let held: Option<String> = match mode {
         Some(OpenMode::CreateIfMissing) => {
             let names = [keys.epoch(), keys.feed(), keys.uses_since(), keys.clients(), keys.keys(), keys.revoked()];
@@ -82,9 +83,12 @@ async fn counts(session: &mut Session) -> Result<StoreReport, Failure> {
         problems.push(error.to_string());
         None
     });
+    let promise = health::promise(&mut session.link, session.replicas.0).await?;
     Ok(StoreReport {
         backend: "redis",
-        version: version(session).await?,
+        version: promise.version,
+        durability: promise.durability,
+        warnings: promise.warnings,
         schema: VERSION,
         clients,
         keys: keys.map_or(0, |keys| keys.keys.len() as u64),
@@ -115,30 +119,4 @@ async fn page(session: &mut Session, after: &str) -> Result<(Option<String>, Vec
     }
     let is_full = ids.len() == PAGE;
     Ok((ids.into_iter().next_back().filter(|_| is_full), problems))
-}
-
-async fn version(session: &mut Session) -> Result<String, Failure> {
-    let info: Value = cmd("INFO").arg("server").query_async(&mut session.link).await?;
-    let texts = texts(&info);
-    let field = |name: &str| texts.iter().find_map(|text| field(text, name));
-    Ok(match field("valkey_version") {
-        Some(version) => format!("Valkey {version}"),
-        None => format!("Redis {}", field("redis_version").unwrap_or("of an unknown version")),
-    })
-}
-
-/// The answers of all servers that were asked.
-fn texts(value: &Value) -> Vec<String> {
-    match value {
-        Value::BulkString(text) => vec![String::from_utf8_lossy(text).into_owned()],
-        Value::VerbatimString { text, .. } => vec![text.clone()],
-        Value::Map(entries) => entries.iter().flat_map(|(_, value)| texts(value)).collect(),
-        Value::Array(values) => values.iter().flat_map(texts).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// A field of an answer to `INFO`.
-fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }

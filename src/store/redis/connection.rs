@@ -22,6 +22,7 @@ use super::backoff::Backoff;
 use super::breaker::{Breaker, Live};
 use super::check;
 use super::error::{Failure, Next, gone};
+use super::health::require_sound;
 use super::keys::Keys;
 use super::link::{CONNECT_TIMEOUT, Link, Maker};
 use super::push::{self, Push};
@@ -37,6 +38,8 @@ const POOLED: usize = 4;
 const SURVEY_DEADLINE: Duration = Duration::from_secs(30);
 /// How often a request is sent again over another connection.
 const RECONNECTS: u32 = 3;
+/// How often the configuration of the server is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// The pause before a busy server is asked again.
 const PAUSE: Duration = Duration::from_millis(15);
 
@@ -249,12 +252,24 @@ impl Inner {
             let is_good = outcome.is_ok();
             match outcome {
                 Ok((link, epoch)) => {
-                    self.breaker.set_up(link, epoch);
-                    self.breaker.until_broken().await;
+                    self.breaker.set_up(link.clone(), epoch);
+                    self.watch(link).await;
                 }
                 Err(error) => self.breaker.set_down(error),
             }
             backoff.wait(is_good).await;
+        }
+    }
+
+    /// Until the connection breaks, or its server is no longer one to be trusted.
+    async fn watch(&self, mut link: Link) {
+        while timeout(LOOK_EVERY, self.breaker.until_broken()).await.is_err() {
+            if let Ok(Err(Failure { error: error @ StoreError::Unusable(_), .. })) =
+                timeout(CONNECT_TIMEOUT, require_sound(&mut link)).await
+            {
+                tracing::error!(%error, "the store must not be used as it is");
+                return self.breaker.set_down(error);
+            }
         }
     }
 

@@ -3,7 +3,8 @@
 //! `keys` is the table of all names, `records` the form of the values, `scripts` what is one step of the server;
 //! `clients`, `signing_keys`, `feed`, `revocations`, `tokens` and `uses` are the methods of the contract by their
 //! subject. `connection` runs them, behind the `breaker`, over a `link`, as a `session`; `push` hears
-//! of the writes of others, `backoff` spaces tries, `error` says what each failure means, `check` whether a server can be trusted, `url` which one is meant.
+//! of the writes of others, `backoff` spaces tries, `error` says what each failure means, `health` whether a
+//! server can be trusted, `check` looks the data over, `url` which one is meant.
 //!
 //! Invariants: a write and its entry in the feed are one script, done once however often it is sent; "nothing there"
 //! is an answer only together with the epoch of the store, so that one that was emptied is missed and not believed;
@@ -16,6 +17,7 @@ mod clients;
 mod connection;
 mod error;
 mod feed;
+mod health;
 mod keys;
 mod link;
 mod push;

@@ -15,7 +15,7 @@ fn check_counts_what_is_there() {
     assert_eq!(report["problems"], serde_json::json!([]));
     let text = printed(&home.run(&["store", "check"]));
     let names: Vec<&str> = text.lines().map(|line| line.split('\t').next().unwrap()).collect();
-    assert_eq!(names, ["backend", "version", "schema", "clients", "keys", "revocations", "tokens"]);
+    assert_eq!(names, ["backend", "version", "schema", "clients", "keys", "revocations", "tokens", "durability"]);
 }
 
 #[test]
