@@ -344,9 +344,8 @@ impl Counts {
     }
 }
 
-/// What is put before a program to give it another clock (`LD_PRELOAD`, with `FAKETIME`).
+/// The library that changes what a program takes for the time.
 pub fn faketime_library() -> String {
-    need("faketime");
     // The wrapper knows where its library lies; ask it rather than guess.
     let output = Command::new("faketime").args(["-f", "+1s", "sh", "-c", "echo $LD_PRELOAD"]).output().unwrap();
     let path = String::from_utf8(output.stdout).unwrap().trim().to_owned();
