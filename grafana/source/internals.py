@@ -89,12 +89,15 @@ def store():
         lines("Errors of the store", "By kind. full and io: the disk; busy and deadline: something else holds it; corrupt "
               "and unusable: stop and look; conflict: two commands at once, harmless.",
               [Query(total("jeton_store_errors_total", by="kind"), "{{kind}}")], "reqps", width=10),
-        lines("Operations", "What is asked of the store. changes_since and revocations_since are the follower, five times "
+        lines("Operations", "What is asked of the store. news_since is the follower, a few times "
               "a second; find_client are clients not in memory, and failed authentications.",
               [Query(total(f"{OPERATION}_count", by="operation") + " > 0", "{{operation}}")], "ops", width=10),
         lines("p99 by operation", "How long the store takes to answer. Writes wait for the disk.",
               [Query(quantile(0.99, OPERATION, by="operation") + " > 0", "{{operation}}")], "s", log=True, minimum=None,
-              width=24),
+              width=16),
+        lines("Age of what memory serves", "Since the store last answered. Below a second while all is well; at "
+              "store.outage_grace known clients are refused, too.",
+              [Query(f"max by (instance) ({series('jeton_store_age_seconds')})", "{{instance}}")], "s", width=8),
     ]
 
 
