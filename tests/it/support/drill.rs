@@ -46,11 +46,11 @@ impl Drill {
         Self::over(url, url)
     }
 
-    /// A node with these settings of its store.
-    pub fn with(url: &str, store: &str) -> Self {
-        let writer = Home::on(url);
+    /// With these settings, for the node and for the writer.
+    pub fn with(url: &str, settings: &[(&str, &str)]) -> Self {
+        let writer = Home::on_with(url, settings);
         let known = writer.usual_client();
-        Self::begin(Home::on(url), writer, known, &format!("[store]\n{store}"))
+        Self::begin(Home::on_with(url, settings), writer, known, "")
     }
 
     /// `home` is the node's, `writer` is another way to the same store, which `known` is in.

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use jeton::admin::{Admin, ClientChange};
 use jeton::clock::Clock;
-use jeton::config::master_key;
+use jeton::config::{Config, RawConfig, master_key};
 use jeton::oauth::Scope;
-use jeton::store::{OpenMode, Store, StoreUrl};
+use jeton::store::{OpenMode, Store};
 use tempfile::TempDir;
 
 use super::{Answer, Client, GRANT, Home, Server, Wire, need};
@@ -65,11 +65,19 @@ impl Home {
     }
 
     pub fn master_key(&self) -> PathBuf {
-        if self.elsewhere.is_some() { self.shared_master_key() } else { self.beside(".master-key") }
+        if self.elsewhere.is_some() { self.folder.path().join("master-key") } else { self.beside(".master-key") }
     }
 
+    /// The store as a command opens it.
     pub fn store(&self) -> Arc<dyn Store> {
-        StoreUrl::parse(&self.url()).unwrap().open(OpenMode::MustExist).unwrap()
+        let mut raw = RawConfig::default();
+        match &self.elsewhere {
+            Some(elsewhere) => raw.read_environment(elsewhere.environment.iter().cloned()).unwrap(),
+            None => raw.set_flag("store.url", Some(self.url()), "--store").unwrap(),
+        }
+        let config = Config::from_raw(&raw).unwrap();
+        let options = master_key::store_options(&config).unwrap();
+        config.store.url.open_with(OpenMode::MustExist, &options).unwrap()
     }
 
     /// What commands do, without a process for each.

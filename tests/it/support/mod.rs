@@ -27,6 +27,7 @@ use jeton::keys::MasterKey;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use nursery::file;
 pub use wire::{Answer, Wire};
 
 pub const API: &str = "https://api.example.com";
@@ -56,6 +57,18 @@ pub fn wait_for<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// A store that is no file, and the variables by which the program is told of it.
+#[derive(Clone)]
+pub struct Elsewhere {
+    pub url: String,
+    pub environment: Vec<(String, String)>,
+}
+
+/// What all nodes on one store that is no file have in common.
+pub fn shared_master_key() -> MasterKey {
+    MasterKey::from_random([42; 32])
+}
+
 /// A registered client.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -78,8 +91,8 @@ pub fn basic(id: &str, secret: &str) -> String {
 pub struct Home {
     pub folder: TempDir,
     pub database: PathBuf,
-    /// The URL of a store that lies elsewhere than in the folder.
-    pub elsewhere: Option<String>,
+    /// A store that lies elsewhere than in the folder.
+    pub elsewhere: Option<Elsewhere>,
 }
 
 impl Home {
@@ -93,30 +106,36 @@ impl Home {
         Self { database, ..Self::new() }
     }
 
-    /// The home of one node of several on a store that is no file, each of which holds the same master key.
+    /// The home of one node of several on a store that is no file, each of which holds the same master key. It waits
+    /// for the store a little longer than usual: the machine may be busy with other tests.
     pub fn on(url: &str) -> Self {
-        let home = Self { elsewhere: Some(url.to_owned()), ..Self::new() };
-        let key = MasterKey::from_random([42; 32]).encode();
-        std::fs::write(home.shared_master_key(), key.as_str()).unwrap();
-        std::fs::set_permissions(home.shared_master_key(), Permissions::from_mode(0o600)).unwrap();
+        Self::on_with(url, &[])
+    }
+
+    /// With settings besides, by the names of their variables.
+    pub fn on_with(url: &str, settings: &[(&str, &str)]) -> Self {
+        let mut home = Self::new();
+        let key = file(&home.folder, "master-key", shared_master_key().encode().as_str());
+        std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+        let key = key.display().to_string();
+        let usual = [("JETON_STORE", url), ("JETON_MASTER_KEY_FILE", &key), ("JETON_STORE__REDIS_DEADLINE", "600ms")];
+        let all = usual.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        home.elsewhere = Some(Elsewhere { url: url.to_owned(), environment: all.collect() });
         home
     }
 
     pub fn url(&self) -> String {
-        self.elsewhere.clone().unwrap_or_else(|| format!("sqlite:{}", self.database.display()))
-    }
-
-    pub fn shared_master_key(&self) -> PathBuf {
-        self.folder.path().join("master-key")
+        let file = || format!("sqlite:{}", self.database.display());
+        self.elsewhere.as_ref().map_or_else(file, |elsewhere| elsewhere.url.clone())
     }
 
     /// The program, told of the store.
     pub fn command(&self) -> Command {
         let mut command = jeton();
-        command.args(["--store", &self.url()]);
-        if self.elsewhere.is_some() {
-            command.env("JETON_MASTER_KEY_FILE", self.shared_master_key());
-        }
+        match &self.elsewhere {
+            Some(elsewhere) => command.envs(elsewhere.environment.iter().cloned()),
+            None => command.args(["--store", &self.url()]),
+        };
         command
     }
 
@@ -196,7 +215,7 @@ impl Server {
     /// Another process on the same file and ports of its own.
     pub fn beside(&self, config: &str) -> Self {
         match &self.home.elsewhere {
-            Some(url) => Home::on(url).serve(config),
+            Some(Elsewhere { url, .. }) => Home::on(url).serve(config),
             None => Home::at(self.home.database.clone()).serve(config),
         }
     }

@@ -1,4 +1,4 @@
-//! A master, its replica and the three sentinels that watch them.
+//! A master, its two replicas and the three sentinels that watch them.
 
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,9 @@ use super::wait_for;
 /// What the sentinels call the master.
 pub const NAME: &str = "main";
 
-/// The five processes. A second of silence is a fault, and a failover begins at once.
+/// The six processes. A second of silence is a fault, and a failover begins at once.
 pub struct Sentinels {
-    pub nodes: [Redis; 2],
+    pub nodes: Vec<Redis>,
     sentinels: Vec<(u16, Program)>,
 }
 
@@ -19,22 +19,24 @@ impl Sentinels {
     pub fn start() -> Self {
         let master = Redis::start();
         let of = format!("127.0.0.1 {}", master.port);
-        let replica = Redis::with(&["--replicaof", &of]);
+        let replicas = [(); 2].map(|()| Redis::with(&["--replicaof", &of]));
         let sentinels = (0..3).map(|_| watch(&master)).collect();
-        let all = Self { nodes: [master, replica], sentinels };
+        let all = Self { nodes: std::iter::once(master).chain(replicas).collect(), sentinels };
         all.wait_until_whole();
         all
     }
 
-    /// Until a failover is possible: the replica has everything, and the sentinels know it and each other.
+    /// Until a failover is possible: the replicas have everything, and the sentinels know them and each other.
     fn wait_until_whole(&self) {
-        wait_for("the replica follows", || (self.nodes[1].info("master_link_status") == "up").then_some(()));
+        for replica in &self.nodes[1..] {
+            wait_for("a replica follows", || (replica.info("master_link_status") == "up").then_some(()));
+        }
         for (port, _) in &self.sentinels {
             wait_for("a sentinel knows all", || {
                 let master = describe(*port);
                 let field = |name: &str| master.iter().skip_while(|line| *line != name).nth(1).cloned();
                 let knows = |name: &str, count: &str| field(name).as_deref() == Some(count);
-                (knows("num-other-sentinels", "2") && knows("num-slaves", "1")).then_some(())
+                (knows("num-other-sentinels", "2") && knows("num-slaves", "2")).then_some(())
             });
         }
     }
@@ -51,16 +53,18 @@ impl Sentinels {
         String::from_utf8_lossy(&output.stdout).lines().nth(1).unwrap().parse().unwrap()
     }
 
-    /// Which of the nodes is the master: 0 or 1.
+    /// Which of the nodes is the master.
     pub fn master(&self) -> usize {
-        usize::from(self.master_port() != self.nodes[0].port)
+        let port = self.master_port();
+        self.nodes.iter().position(|node| node.port == port).unwrap()
     }
 
-    /// Waits until the node says of itself that it is the master, and the sentinels tell so; returns when it was.
-    pub fn wait_until_promoted(&self, node: usize) -> Instant {
-        wait_for("the replica is promoted", || {
-            let is_master = self.nodes[node].info("role") == "master";
-            is_master.then(Instant::now).filter(|_| self.master() == node)
+    /// Waits until another node than this one is the master, as it says itself and as the sentinels tell; which one, and
+    /// when that was.
+    pub fn wait_until_promoted(&self, old: usize) -> (usize, Instant) {
+        wait_for("a replica is promoted", || {
+            let master = Some(self.master()).filter(|master| *master != old)?;
+            (self.nodes[master].info("role") == "master").then(|| (master, Instant::now()))
         })
     }
 
