@@ -14,7 +14,8 @@ impl Transfer<'_> {
         let mut after: Option<ClientId> = None;
         loop {
             let page = self.source.list_clients(after.as_ref(), PAGE).await.map_err(TransferError::Source)?;
-            let last = page.last().filter(|_| page.len() == PAGE).map(|client| client.id.clone());
+            // A page may be short although it is not the last one: only an empty one says that.
+            let last = page.last().map(|client| client.id.clone());
             self.level(&page, (after.as_ref(), last.as_ref()), &mut clients).await?;
             self.level_uses(&page, &mut uses).await?;
             self.progress.add(page.len());
@@ -99,11 +100,9 @@ async fn between(
     loop {
         let after = found.last().map(|client| &client.id).or(after);
         let page = store.list_clients(after, PAGE).await?;
-        let is_end = page.len() < PAGE;
-        let within = page.into_iter().take_while(|client| last.is_none_or(|last| client.id <= *last));
-        let before = found.len();
-        found.extend(within);
-        if is_end || found.len() < before + PAGE {
+        let is_end = page.last().is_none_or(|end| last.is_some_and(|last| end.id >= *last));
+        found.extend(page.into_iter().take_while(|client| last.is_none_or(|last| client.id <= *last)));
+        if is_end {
             return Ok(found);
         }
     }

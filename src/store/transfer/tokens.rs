@@ -12,7 +12,7 @@ impl Transfer<'_> {
         let mut after = self.first_useful();
         loop {
             let page = self.source.list_tokens(Some(after), PAGE).await.map_err(TransferError::Source)?;
-            let last = page.last().filter(|_| page.len() == PAGE).map(TokenRecord::position);
+            let last = page.last().map(TokenRecord::position);
             self.level_tokens(&page, (after, last), &mut part).await?;
             self.progress.add(page.len());
             match last {
@@ -62,7 +62,7 @@ impl Transfer<'_> {
         let mut after = self.first_useful();
         loop {
             let page = from.list_tokens(Some(after), PAGE).await.map_err(wrong_from)?;
-            let last = page.last().filter(|_| page.len() == PAGE).map(TokenRecord::position);
+            let last = page.last().map(TokenRecord::position);
             let held = between(to, after, last).await.map_err(wrong_to)?;
             put_missing(to, &page, &held).await.map_err(wrong_to)?;
             match last {
@@ -84,13 +84,12 @@ async fn between(
     let (mut found, mut after): (Vec<TokenRecord>, _) = (Vec::new(), after);
     loop {
         let page = store.list_tokens(Some(after), PAGE).await?;
-        let is_end = page.len() < PAGE;
-        let before = found.len();
+        let Some(end) = page.last().map(TokenRecord::position) else { return Ok(found) };
         found.extend(page.into_iter().take_while(|token| last.is_none_or(|last| token.position() <= last)));
-        match found.last() {
-            Some(token) if !is_end && found.len() == before + PAGE => after = token.position(),
-            _ => return Ok(found),
+        if last.is_some_and(|last| end >= last) {
+            return Ok(found);
         }
+        after = end;
     }
 }
 
