@@ -20,7 +20,7 @@ use crate::scalar::Secret;
 use crate::sign::{Alone, Batch, Context};
 use crate::table::{Build, Table};
 
-/// What signing may leave on the stack, in bytes. `tools/constant-time` compares it with the code.
+/// What signing may leave on the stack, in bytes: more than its frames in an optimised build.
 const BATCH_STACK: usize = 12 << 10;
 const ALONE_STACK: usize = 4 << 10;
 

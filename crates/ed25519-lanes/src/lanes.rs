@@ -27,7 +27,7 @@ pub(crate) struct Row(pub(crate) [u64; 4]);
 ///
 /// A function has the instructions of the processor at its disposal if it says so, and what is inlined into it has them
 /// too; anything else does the same slowly. So `run` is to be `#[inline(always)]`, and so is all that it calls: closures
-/// and iterators only where they are small enough to be inlined anyway. `tools/constant-time` finds what was not.
+/// and iterators only where they are small enough to be inlined anyway.
 pub(crate) trait Work<V: Lanes> {
     type Output;
 

@@ -159,7 +159,7 @@ fn d22_a_node_that_is_cut_off_says_nothing_that_the_other_would_deny() {
 /// D-21: the clock of Redis is hours ahead, or behind: what is kept there is kept for as long as the token lives.
 #[test]
 #[ignore = "fails on the backend as it is: whether the test or the backend is wrong is not known yet"]
-fn d21_the_clock_of_redis_decides_nothing() {
+fn unproved_d21_the_clock_of_redis_decides_nothing() {
     let library = crate::support::faults::faketime_library();
     for offset in ["+3h", "-3h"] {
         let redis = Redis::in_environment(&[], &[("LD_PRELOAD", &library), ("FAKETIME", offset)]);

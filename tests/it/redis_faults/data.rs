@@ -29,7 +29,7 @@ fn d06_a_full_redis_refuses_writes_and_nothing_else() {
 /// D-07: a Redis that may forget what it was told is no store: refused at the start, and noticed later on.
 #[test]
 #[ignore = "fails on the backend as it is: whether the test or the backend is wrong is not known yet"]
-fn d07_a_redis_that_may_evict_is_refused_and_noticed() {
+fn unproved_d07_a_redis_that_may_evict_is_refused_and_noticed() {
     let redis = Redis::start();
     let home = Home::on(&redis.url());
     let client = home.usual_client();
@@ -53,7 +53,7 @@ fn d07_a_redis_that_may_evict_is_refused_and_noticed() {
 /// was revoked is good again; when the data comes back, so does the service.
 #[test]
 #[ignore = "fails on the backend as it is: whether the test or the backend is wrong is not known yet"]
-fn d08_a_redis_that_was_emptied_is_missed_and_not_believed() {
+fn unproved_d08_a_redis_that_was_emptied_is_missed_and_not_believed() {
     let mut redis = Redis::start();
     let drill = Drill::on(&redis.url());
     drill.wait_for_writes(40);
@@ -149,7 +149,7 @@ fn client_key(client: &Client) -> String {
 /// altered or put in another's place.
 #[test]
 #[ignore = "fails on the backend as it is: whether the test or the backend is wrong is not known yet"]
-fn d24_whoever_writes_to_redis_mints_nothing() {
+fn unproved_d24_whoever_writes_to_redis_mints_nothing() {
     let redis = Redis::start();
     let home = Home::on(&redis.url());
     let (client, other) = (home.usual_client(), home.add_client(&["--scope", "admin", "--audience", API]));

@@ -35,7 +35,7 @@ fn k03_two_nodes_on_redis_roll_one_key_after_the_other() {
 /// never signs with a key that is gone; once it sees the store again, it follows.
 #[test]
 #[ignore = "fails on the backend as it is: whether the test or the backend is wrong is not known yet"]
-fn k04_a_node_that_misses_a_rotation_never_signs_with_a_key_that_is_gone() {
+fn unproved_k04_a_node_that_misses_a_rotation_never_signs_with_a_key_that_is_gone() {
     let (redis, home, client) = begin();
     let settings = QUICK.replace("outage_grace = \"2s\"", "outage_grace = \"30s\"").replace("\"6s\"", "\"0s\"");
     let wire = Proxy::to(redis.port);
@@ -75,7 +75,7 @@ fn k04_a_node_that_misses_a_rotation_never_signs_with_a_key_that_is_gone() {
 /// rotation no verifier ever meets a key that it cannot know.
 #[test]
 #[ignore = "fails on the backend as it is: whether the test or the backend is wrong is not known yet"]
-fn p09_k10_nodes_whose_clocks_differ_take_each_others_tokens_and_keys() {
+fn unproved_p09_k10_nodes_whose_clocks_differ_take_each_others_tokens_and_keys() {
     for offset in ["+30s", "-30s"] {
         let (redis, home, client) = begin();
         let settings = "[keys]\njwks_max_age = \"1s\"\nclock_skew = \"60s\"\n";
