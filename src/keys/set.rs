@@ -80,6 +80,7 @@ pub struct KeySet {
     narrowed: [Arc<[u8]>; Algorithm::ALL.len()],
     /// Which of the keys stand in the documents.
     live: Vec<bool>,
+    may_sign: bool,
 }
 
 fn live(keys: &[(KeyRecord, Arc<SigningKey>)], now: UnixTime) -> Vec<bool> {
@@ -115,13 +116,29 @@ impl KeySet {
             Some(_) => jwk::set(keys_of(algorithm)).into(),
             None => Arc::clone(&document),
         });
-        Self { signing, document, narrowed, live }
+        Self { signing, document, narrowed, live, may_sign: true }
     }
 
     /// The same keys with the document of `now`; `None` when it is the same as before.
     #[must_use]
     pub fn advanced_to(&self, now: UnixTime) -> Option<Self> {
-        (live(&self.signing, now) != self.live).then(|| Self::publish(Arc::clone(&self.signing), now))
+        let publish = || Self { may_sign: self.may_sign, ..Self::publish(Arc::clone(&self.signing), now) };
+        (live(&self.signing, now) != self.live).then(publish)
+    }
+
+    /// The same keys, published as before, of which none signs: for a process that has not seen the store for so long
+    /// that others may have removed them.
+    #[must_use]
+    pub fn at_rest(&self) -> Self {
+        let Self { signing, document, narrowed, live, .. } = self;
+        let (signing, document) = (Arc::clone(signing), Arc::clone(document));
+        Self { signing, document, narrowed: narrowed.clone(), live: live.clone(), may_sign: false }
+    }
+
+    /// False for a set that is at rest.
+    #[must_use]
+    pub const fn may_sign(&self) -> bool {
+        self.may_sign
     }
 
     /// The key of this algorithm that signs at `now`.
@@ -131,7 +148,7 @@ impl KeySet {
     }
 
     fn find_active(&self, algorithm: Algorithm, now: UnixTime) -> Option<&(KeyRecord, Arc<SigningKey>)> {
-        let mut ring = self.signing.iter().filter(|(_, key)| key.algorithm() == algorithm);
+        let mut ring = self.signing.iter().filter(|(_, key)| self.may_sign && key.algorithm() == algorithm);
         ring.find(|(record, _)| KeyState::of(record, now) == KeyState::Active)
     }
 
@@ -219,6 +236,20 @@ mod tests {
         let right_again = ahead.advanced_to(at(50)).unwrap();
         assert_eq!(right_again.active(Algorithm::EdDsa, at(50)).unwrap().kid(), &old.kid);
         assert!(String::from_utf8_lossy(right_again.document()).contains(old.kid.as_str()));
+    }
+
+    #[test]
+    fn k04_a_set_at_rest_is_published_as_before_and_signs_nothing() {
+        let master = MasterKey::from_random([9; 32]);
+        let mut old = key(1, &master, 0);
+        old.removed_at = Some(at(200));
+        let set = KeySet::open(&[old, key(2, &master, 0)], &master, at(5)).unwrap();
+        let resting = set.at_rest();
+        assert!(set.may_sign() && !resting.may_sign());
+        assert_eq!(set.document(), resting.document());
+        assert!(set.active(Algorithm::EdDsa, at(5)).is_some() && resting.active(Algorithm::EdDsa, at(5)).is_none());
+        let later = resting.advanced_to(at(200)).expect("one of its keys is gone by then");
+        assert!(!later.may_sign(), "time alone does not end the rest");
     }
 
     /// A key of each algorithm, the oldest of which is from `from`.

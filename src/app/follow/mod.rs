@@ -30,6 +30,9 @@ const POLL_WHEN_TOLD: Duration = Duration::from_millis(500);
 /// The shortest pause between two readings, however much there is to tell.
 const POLL_APART: Duration = Duration::from_millis(20);
 
+/// The revision of keys that were never read.
+const NEVER_READ: u64 = 0;
+
 /// How many revocations one reading takes.
 const REVOCATIONS_AT_ONCE: usize = 10_000;
 /// Whether the store's keys were unlocked since the start.
@@ -259,6 +262,19 @@ impl Follower {
         let within_grace = age <= app.config.store.outage_grace;
         app.authenticator.clients().set_serving(within_grace);
         app.readiness.store_lost.store(replaced || !within_grace, Ordering::Relaxed);
+        if !within_grace {
+            self.rest_keys();
+        }
+    }
+
+    /// Beyond the grace others may have removed the key that signs here, so nothing is signed until the keys were read
+    /// anew: also not for a request that finds the store back before the follower does.
+    fn rest_keys(&mut self) {
+        let keys = &self.app.keys;
+        if keys.load().may_sign() {
+            keys.store(Arc::new(keys.load().at_rest()));
+        }
+        (self.keys_changed, self.key_revision) = (true, NEVER_READ);
     }
 
     /// Damage found by any read stays a reason not to be ready until the whole store was looked over without any.
