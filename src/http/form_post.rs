@@ -4,7 +4,7 @@
 //! 6749 §5.2), so that an unauthenticated caller learns nothing.
 
 use std::cell::{Cell, RefCell};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
@@ -19,6 +19,7 @@ use crate::authenticator::{Denial, Occasion};
 use crate::metrics::{Laps, Shed};
 use crate::oauth::client_auth::{BasicText, ClientAuth};
 use crate::oauth::{AuthFailure, ErrorCode, OAuthError};
+use crate::store::StoreError;
 
 /// What stands between a request and its answer.
 pub enum Refusal {
@@ -184,9 +185,25 @@ pub fn refuse(refusal: &Refusal, peer: Peer) -> (Reply, ErrorCode) {
     (reply, code)
 }
 
+/// How often a worker says that a request needed the store: an outage concerns so many that a line for each would
+/// bury the rest.
+const SAID_EVERY: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// When this worker said so last.
+    static SAID: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+fn say(cause: &StoreError) {
+    if SAID.get().is_none_or(|said| said.elapsed() >= SAID_EVERY) {
+        SAID.set(Some(Instant::now()));
+        tracing::warn!(kind = cause.kind(), %cause, "requests need the store");
+    }
+}
+
 fn deny(denial: &Denial) -> (Reply, ErrorCode) {
     match denial {
-        Denial::Store(cause) => tracing::warn!(kind = cause.kind(), %cause, "a request needed the store"),
+        Denial::Store(cause) => say(cause),
         Denial::NoSigningKey => tracing::error!("no signing key is active, nothing can be signed"),
         Denial::CannotSign(cause) => tracing::error!(%cause, "a token could not be signed"),
         // Said to whoever gave the client its algorithm, and over in minutes.

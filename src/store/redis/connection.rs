@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use deadpool::managed::{Pool, PoolError, TimeoutType};
+use deadpool::managed::{Object, Pool, PoolError, TimeoutType};
 use deadpool_redis::redis::RedisError;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
@@ -237,9 +237,13 @@ impl Inner {
         match lane {
             Lane::Shared => request(session(live.link.clone())).await,
             Lane::Own | Lane::Waiting => {
-                // It goes back to the pool when the request is done.
                 let pooled = self.pool.get().await.map_err(of_pool)?;
-                request(session(pooled.clone())).await
+                let outcome = request(session(pooled.clone())).await;
+                if matches!(&outcome, Err(Failure { next: Next::Reconnect | Next::Doubt, .. })) {
+                    // It may answer well and lead to a server that is no longer the master: it does not go back.
+                    drop(Object::take(pooled));
+                }
+                outcome
             }
         }
     }
