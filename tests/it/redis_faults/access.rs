@@ -10,8 +10,7 @@ use crate::support::{GENEROUS, GRANT, Home, wait_for};
 /// D-13: the password changes under a running server: said clearly, once, without it; the new one is taken from its file
 /// without a restart.
 #[test]
-#[ignore = "fails on the backend as it is: whether the test or the backend is wrong is not known yet"]
-fn unproved_d13_a_password_that_changes_is_an_outage_until_its_file_has_the_new_one() {
+fn d13_a_password_that_changes_is_an_outage_until_its_file_has_the_new_one() {
     let (redis, folder) = (Redis::start(), tempfile::tempdir().unwrap());
     let file = folder.path().join("password");
     fs::write(&file, "sesame-first\n").unwrap();

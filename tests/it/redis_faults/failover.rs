@@ -29,8 +29,7 @@ fn d09_d10_a_master_that_is_killed_under_load_loses_nothing_and_stops_no_token()
 
 /// D-10: the operator asks for a failover; the old master lives on as a replica, which takes no write for one.
 #[test]
-#[ignore = "fails on the backend as it is: whether the test or the backend is wrong is not known yet"]
-fn unproved_d10_a_master_that_is_demoted_is_left_at_once() {
+fn d10_a_master_that_is_demoted_is_left_at_once() {
     let sentinels = Sentinels::start();
     let drill = Drill::with(&sentinels.url(), &REPLICATED);
     let old = sentinels.master();
@@ -44,8 +43,7 @@ fn unproved_d10_a_master_that_is_demoted_is_left_at_once() {
 
 /// D-10: behind one address, without sentinels: the server is told to follow another one, which has another store.
 #[test]
-#[ignore = "fails on the backend as it is: whether the test or the backend is wrong is not known yet"]
-fn unproved_d10_a_server_that_became_a_replica_is_no_store_to_write_to() {
+fn d10_a_server_that_became_a_replica_is_no_store_to_write_to() {
     let (redis, other) = (Redis::start(), Redis::start());
     let drill = Drill::on(&redis.url());
     // What it has must survive the demotion: it follows nobody who is there.

@@ -89,13 +89,14 @@ impl Drill {
 
     /// The store is gone, and it shows: what is known goes on, all else is an honest 503.
     pub fn expect_outage(&self) {
+        // A refusal is always confirmed by the store, whatever is in memory.
+        let guess = Client { secret: "wrong".to_owned(), ..self.known.clone() };
+        wait_for("the outage is noticed", || (self.node.ask(&guess, GRANT).status == 503).then_some(()));
         let stranger = self.stranger();
-        wait_for("the outage is noticed", || (self.node.ask(&stranger, GRANT).status == 503).then_some(()));
         let token = self.node.ask(&self.known, GRANT).access_token();
         wait_for("nobody answers from what is old", || {
             (self.node.introspect(&self.api, &token).status == 503).then_some(())
         });
-        let guess = Client { secret: "wrong".to_owned(), ..self.known.clone() };
         let ask = |client: &Client| self.node.ask(client, GRANT);
         for (what, answer) in [
             ("a stranger", in_time(|| ask(&stranger))),
