@@ -1,6 +1,7 @@
 //! Redis does not let us in: passwords, access lists, certificates.
 
 use std::fs;
+use std::time::Instant;
 
 use crate::support::certificates::Certificates;
 use crate::support::drill::Drill;
@@ -19,6 +20,7 @@ fn d13_a_password_that_changes_is_an_outage_until_its_file_has_the_new_one() {
     let drill = Drill::with(&redis.url(), &[("JETON_STORE__REDIS_PASSWORD_FILE", file.to_str().unwrap())]);
     redis.cli(&["CONFIG", "SET", "requirepass", "sesame-second"]);
     let redis = redis.with_password("sesame-second");
+    let began = Instant::now();
     // Connections that are there already may stay; a new one shows it.
     redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
     redis.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
@@ -30,7 +32,9 @@ fn d13_a_password_that_changes_is_an_outage_until_its_file_has_the_new_one() {
     let stopped = drill.finish();
     let said = stopped.node.log_text();
     assert!(!said.contains("sesame"), "{said}");
-    assert!(said.lines().count() < 40, "said once, not for every try: {said}");
+    // Two sentences, each at most once a second and worker; what asks meanwhile does so hundreds of times a second.
+    let most = 40 + 4 * began.elapsed().as_secs() as usize;
+    assert!(said.lines().count() < most, "said once in a while, not for every try: {said}");
 }
 
 /// D-13: the access list lacks a command that is needed: writes are refused, and the log says which one.
