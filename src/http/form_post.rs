@@ -4,6 +4,7 @@
 //! 6749 §5.2), so that an unauthenticated caller learns nothing.
 
 use std::cell::{Cell, RefCell};
+use std::thread::LocalKey;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,7 +20,6 @@ use crate::authenticator::{Denial, Occasion};
 use crate::metrics::{Laps, Shed};
 use crate::oauth::client_auth::{BasicText, ClientAuth};
 use crate::oauth::{AuthFailure, ErrorCode, OAuthError};
-use crate::store::StoreError;
 
 /// What stands between a request and its answer.
 pub enum Refusal {
@@ -185,37 +185,55 @@ pub fn refuse(refusal: &Refusal, peer: Peer) -> (Reply, ErrorCode) {
     (reply, code)
 }
 
-/// How often a worker says that a request needed the store: an outage concerns so many that a line for each would
-/// bury the rest.
+/// How often a worker says the same of what is ours to mend: an outage concerns so many requests that a line for each
+/// would bury the rest.
 const SAID_EVERY: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// When this worker said so last.
-    static SAID: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// When this worker said so last, a sentence each.
+    static NEEDS_STORE: Cell<Option<Instant>> = const { Cell::new(None) };
+    static NO_SIGNING_KEY: Cell<Option<Instant>> = const { Cell::new(None) };
+    static CANNOT_SIGN: Cell<Option<Instant>> = const { Cell::new(None) };
+    static OUTDATED: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-fn say(cause: &StoreError) {
-    if SAID.get().is_none_or(|said| said.elapsed() >= SAID_EVERY) {
-        SAID.set(Some(Instant::now()));
-        tracing::warn!(kind = cause.kind(), %cause, "requests need the store");
+/// Whether it is time to say this again; whoever asks then says it.
+fn is_due(said: &'static LocalKey<Cell<Option<Instant>>>) -> bool {
+    let is_due = said.get().is_none_or(|said| said.elapsed() >= SAID_EVERY);
+    if is_due {
+        said.set(Some(Instant::now()));
+    }
+    is_due
+}
+
+/// Logs what is ours to mend.
+fn say(denial: &Denial) {
+    match denial {
+        Denial::Store(cause) if is_due(&NEEDS_STORE) => {
+            tracing::warn!(kind = cause.kind(), %cause, "requests need the store");
+        }
+        Denial::NoSigningKey if is_due(&NO_SIGNING_KEY) => {
+            tracing::error!("no signing key is active, nothing can be signed");
+        }
+        Denial::CannotSign(cause) if is_due(&CANNOT_SIGN) => tracing::error!(%cause, "a token could not be signed"),
+        Denial::Outdated if is_due(&OUTDATED) => {
+            tracing::warn!("revocations are out of date while the store does not answer");
+        }
+        _ => {}
     }
 }
 
 fn deny(denial: &Denial) -> (Reply, ErrorCode) {
+    say(denial);
     match denial {
-        Denial::Store(cause) => say(cause),
-        Denial::NoSigningKey => tracing::error!("no signing key is active, nothing can be signed"),
-        Denial::CannotSign(cause) => tracing::error!(%cause, "a token could not be signed"),
         // Said to whoever gave the client its algorithm, and over in minutes.
-        Denial::KeyWaits(wait) => {
-            return (reply::unavailable_for(*wait), ErrorCode::TemporarilyUnavailable);
+        Denial::KeyWaits(wait) => (reply::unavailable_for(*wait), ErrorCode::TemporarilyUnavailable),
+        Denial::Throttled(seconds) => (reply::throttled(*seconds), ErrorCode::SlowDown),
+        _ => {
+            let public = denial.public();
+            (reply::refused(&public), public.code())
         }
-        Denial::Outdated => tracing::warn!("revocations are out of date while the store does not answer"),
-        Denial::Throttled(seconds) => return (reply::throttled(*seconds), ErrorCode::SlowDown),
-        Denial::Refused(_) => {}
     }
-    let public = denial.public();
-    (reply::refused(&public), public.code())
 }
 
 fn refuse_body(error: BodyError) -> (Reply, ErrorCode) {

@@ -152,6 +152,21 @@ fn h01_beyond_the_outage_grace_nobody_is_served_and_then_everybody_again() {
     assert_eq!((ready.header("cache-control"), ready.text().as_str()), (Some("no-store"), "ready\n"));
 }
 
+/// A grace of nothing is one of outages alone: while the store answers, every look at it finds all well.
+#[test]
+fn h01_without_any_grace_tokens_are_issued_for_as_long_as_the_store_answers() {
+    let (server, client, _) = with_many_clients("[store]\noutage_grace = \"0s\"\n");
+    let until = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < until {
+        assert_eq!(server.ask(&client, GRANT).status, 200);
+    }
+    let away = server.home.beside(".away");
+    fs::rename(&server.home.database, &away).unwrap();
+    wait_for("there is no grace", || (server.ask(&client, GRANT).status == 503).then_some(()));
+    fs::rename(&away, &server.home.database).unwrap();
+    wait_until_recovered(&server, &client, "back");
+}
+
 /// S-05: a command whose sync takes seconds holds the file; tokens do not notice.
 #[test]
 fn s05_a_slow_disk_does_not_slow_tokens() {

@@ -259,7 +259,8 @@ impl Follower {
         let app = &self.app;
         app.metrics.store().set_up(answered);
         let age = self.last_answer.elapsed().saturating_add(self.unseen);
-        let within_grace = age <= app.config.store.outage_grace;
+        // An answer is no outage, however short the grace is.
+        let within_grace = answered || age <= app.config.store.outage_grace;
         app.authenticator.clients().set_serving(within_grace);
         app.readiness.store_lost.store(replaced || !within_grace, Ordering::Relaxed);
         if !within_grace {
