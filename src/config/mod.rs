@@ -214,6 +214,7 @@ impl Config {
                     deadline: raw.read("store.redis_deadline", deadline)?,
                     ca_file: raw.text("store.redis_ca_file").map(PathBuf::from),
                     password_file: raw.text("store.redis_password_file").map(PathBuf::from),
+                    sentinel_password_file: raw.text("store.redis_sentinel_password_file").map(PathBuf::from),
                     wait_replicas: raw.read("store.redis_wait_replicas", |text| number(text, 0, 16))?,
                 },
             },

@@ -19,7 +19,7 @@ const fn setting(key: &'static str, default: &'static str, why: &'static str) ->
 }
 
 /// Every setting, in the order in which it is shown.
-pub const SETTINGS: [Setting; 39] = [
+pub const SETTINGS: [Setting; 40] = [
     setting("issuer", "", "The URL that clients and resource servers know; needed once the listener is not loopback."),
     setting("listen", "127.0.0.1:8080", "Where clients connect."),
     setting("ops_listen", "127.0.0.1:8081", "Where probes and Prometheus connect; keep it off the public network."),
@@ -71,6 +71,7 @@ pub const SETTINGS: [Setting; 39] = [
     setting("store.redis_deadline", "250ms", "Longest wait for Redis; raise it when Redis is in another region."),
     setting("store.redis_ca_file", "", "The authority of rediss:// servers in PEM, when the machine does not know it."),
     setting("store.redis_password_file", "", "Set it to change the password of Redis without a restart."),
+    setting("store.redis_sentinel_password_file", "", "The sentinels' own password; set it when they want one."),
     setting("store.redis_wait_replicas", "0", "Replicas that must have a write before it is acknowledged."),
     setting("limits.client_failures", "20", "Wrong secrets of one client from one address in a row; 0 for no limit."),
     setting("limits.client_failures_per_second", "1", "How fast they are forgiven."),

@@ -26,7 +26,9 @@ use super::health::require_sound;
 use super::keys::Keys;
 use super::link::{CONNECT_TIMEOUT, Link, Maker};
 use super::push::{self, Push};
+use super::sentinel::Sentinels;
 use super::session::Session;
+use super::url::Node;
 use crate::keys::RecordSeal;
 use crate::store::{OpenMode, Pending, StoreError};
 
@@ -40,6 +42,8 @@ const SURVEY_DEADLINE: Duration = Duration::from_secs(30);
 const RECONNECTS: u32 = 3;
 /// How often the configuration of the server is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How often the sentinels are asked whether the master is still the one that we use.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 /// The pause before a busy server is asked again.
 const PAUSE: Duration = Duration::from_millis(15);
 
@@ -53,6 +57,7 @@ pub struct Inner {
     deadline: Duration,
     breaker: Breaker,
     pub push: Push,
+    sentinels: Option<Sentinels>,
     pool: Pool<Maker>,
     /// Which store this is, once it was seen.
     epoch: OnceLock<Arc<str>>,
@@ -91,8 +96,19 @@ impl Connections {
             .recycle_timeout(Some(deadline))
             .build()
             .map_err(|error| StoreError::Io(error.to_string()))?;
-        let (breaker, push, epoch) = (Breaker::default(), Push::default(), OnceLock::new());
-        let inner = Arc::new(Inner { maker, keys, seal, mode, wait_replicas, deadline, breaker, push, pool, epoch });
+        let inner = Arc::new(Inner {
+            sentinels: Sentinels::of(&maker.url),
+            maker,
+            keys,
+            seal,
+            mode,
+            wait_replicas,
+            deadline,
+            breaker: Breaker::default(),
+            push: Push::default(),
+            pool,
+            epoch: OnceLock::new(),
+        });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
         handle.spawn(Arc::clone(&inner).supervise());
@@ -238,14 +254,25 @@ impl Inner {
             Lane::Shared => request(session(live.link.clone())).await,
             Lane::Own | Lane::Waiting => {
                 let pooled = self.pool.get().await.map_err(of_pool)?;
-                let outcome = request(session(pooled.clone())).await;
+                let outcome = request(session(pooled.link.clone())).await;
                 if matches!(&outcome, Err(Failure { next: Next::Reconnect | Next::Doubt, .. })) {
                     // It may answer well and lead to a server that is no longer the master: it does not go back.
                     drop(Object::take(pooled));
+                } else if matches!(lane, Lane::Waiting) && outcome.is_ok() {
+                    self.confirm_master(pooled.master.as_deref()).await?;
                 }
                 outcome
             }
         }
+    }
+
+    /// Replicas have the write, but of whom? Those of a master whose place is being taken are about to forget it.
+    async fn confirm_master(&self, master: Option<&Node>) -> Result<(), Failure> {
+        let Some((sentinels, master)) = self.sentinels.as_ref().zip(master) else { return Ok(()) };
+        if sentinels.confirm(master).await {
+            return Ok(());
+        }
+        Err(StoreError::Unconfirmed("the sentinels do not say that this master stays".to_owned()).into())
     }
 
     /// Connects, and again whenever the connection breaks.
@@ -267,7 +294,16 @@ impl Inner {
 
     /// Until the connection breaks, or its server is no longer one to be trusted.
     async fn watch(&self, mut link: Link) {
-        while timeout(LOOK_EVERY, self.breaker.until_broken()).await.is_err() {
+        let (pause, mut looked) = (if self.sentinels.is_some() { ASK_EVERY } else { LOOK_EVERY }, Instant::now());
+        while timeout(pause, self.breaker.until_broken()).await.is_err() {
+            if self.is_replaced().await {
+                tracing::info!("the sentinels name another master");
+                return self.breaker.break_any();
+            }
+            if looked.elapsed() < LOOK_EVERY {
+                continue;
+            }
+            looked = Instant::now();
             if let Ok(Err(Failure { error: error @ StoreError::Unusable(_), .. })) =
                 timeout(CONNECT_TIMEOUT, require_sound(&mut link)).await
             {
@@ -277,6 +313,13 @@ impl Inner {
         }
     }
 
+    /// Whether the sentinels name another master than the one that we use. When none answers, it stays.
+    async fn is_replaced(&self) -> bool {
+        let Some(sentinels) = &self.sentinels else { return false };
+        let found = sentinels.find_master(&self.maker).await.ok();
+        found.is_some_and(|found| self.maker.master().as_deref() != Some(&found))
+    }
+
     /// Something says that the shared connection may not lead to the master: it is made anew.
     pub fn doubt(&self) {
         self.breaker.break_any();
@@ -284,6 +327,10 @@ impl Inner {
 
     /// A connection, and proof that it leads to the store that we know.
     async fn establish(&self) -> Result<(Link, Arc<str>), StoreError> {
+        if let Some(sentinels) = &self.sentinels {
+            let master = sentinels.find_master(&self.maker).await.map_err(|error| self.named(error))?;
+            self.maker.master.store(Some(Arc::new(master)));
+        }
         let mut link = self.maker.connect().await.map_err(|error| self.named(Failure::from(error).error))?;
         let held = check::identify(&mut link, &self.keys, self.epoch.get().is_none().then_some(self.mode)).await;
         let held = held.map_err(|failure| self.named(failure.error))?;

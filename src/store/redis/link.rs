@@ -1,18 +1,22 @@
 //! A connection to Redis, whatever its topology: made and checked by deadpool, shared by cloning.
 //!
+//! Behind sentinels, all connections lead to one server, the master that is known; `sentinel` finds it, `connection` says
+//! when it is another one.
+//!
 //! Every command and its reply belong together, also when whoever asked has gone (redis-rs answers through a channel
 //! of each request's own), so one connection carries many requests at a time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use deadpool_redis::cluster::{ClusterClientBuilder, ClusterConnection};
 use deadpool_redis::redis::aio::{ConnectionLike, MultiplexedConnection};
-use deadpool_redis::redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use deadpool_redis::redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, Pipeline,
-    ProtocolVersion, RedisConnectionInfo, RedisError, RedisFuture, RedisResult, TlsCertificates, TlsMode, Value, cmd,
+    ProtocolVersion, RedisConnectionInfo, RedisError, RedisFuture, RedisResult, TlsCertificates, Value, cmd,
 };
 use zeroize::Zeroizing;
 
@@ -68,14 +72,12 @@ pub struct Maker {
     pub url: RedisUrl,
     pub ca_file: Option<PathBuf>,
     pub password_file: Option<PathBuf>,
+    /// The password of the sentinels, who have one of their own or none.
+    pub sentinel_password_file: Option<PathBuf>,
     /// How long one command may take.
     pub response_timeout: Duration,
-}
-
-/// What is read for one connection.
-struct Access {
-    password: Option<Zeroizing<String>>,
-    certificates: Option<TlsCertificates>,
+    /// The server that all connections lead to, once the sentinels have told it.
+    pub master: Arc<ArcSwapOption<Node>>,
 }
 
 impl Maker {
@@ -87,15 +89,14 @@ impl Maker {
         }
     }
 
-    /// A connection to the master, or to the Cluster.
+    /// A connection to the master that is known, or to the Cluster.
     pub async fn connect(&self) -> RedisResult<Link> {
         if self.url.topology == Topology::Cluster {
             let client = self.cluster()?;
             return Ok(Link::Cluster(client.get_async_connection().await?));
         }
-        let config = self.config();
-        let client = self.client(0).await?;
-        Ok(Link::Server(client.get_multiplexed_async_connection_with_config(&config).await?))
+        let client = self.client(0)?;
+        Ok(Link::Server(client.get_multiplexed_async_connection_with_config(&self.config()).await?))
     }
 
     pub fn config(&self) -> AsyncConnectionConfig {
@@ -105,23 +106,43 @@ impl Maker {
     }
 
     /// One server: the only one, the master, or one of a Cluster's by turns.
-    pub async fn client(&self, turn: usize) -> RedisResult<Client> {
-        let access = self.access()?;
-        if let Topology::Sentinel(name) = &self.url.topology {
-            return self.sentinel(name, &access)?.async_get_client().await;
+    pub fn client(&self, turn: usize) -> RedisResult<Client> {
+        let (nodes, master) = (&self.url.nodes, self.master());
+        let node = match &self.url.topology {
+            Topology::Sentinel(_) => {
+                master.as_deref().ok_or_else(|| misconfigured("no sentinel has named a master"))?
+            }
+            _ => nodes.get(turn % nodes.len().max(1)).ok_or_else(|| misconfigured("no server is named"))?,
+        };
+        self.build(self.address(node).into_connection_info()?.set_redis_settings(self.access()?))
+    }
+
+    /// The server that the sentinels told last.
+    pub fn master(&self) -> Option<Arc<Node>> {
+        self.master.load_full()
+    }
+
+    /// A connection to a sentinel.
+    pub async fn to_sentinel(&self, node: &Node) -> RedisResult<MultiplexedConnection> {
+        let mut redis = RedisConnectionInfo::default();
+        if let Some(password) = password_in(self.sentinel_password_file.as_deref(), "redis_sentinel_password_file")? {
+            redis = redis.set_password(password.as_str());
         }
-        let nodes = &self.url.nodes;
-        let node = nodes.get(turn % nodes.len().max(1)).ok_or_else(|| misconfigured("no server is named"))?;
-        let info = self.info(node, &access)?;
-        match &access.certificates {
-            Some(certificates) if self.url.is_tls => Client::build_with_tls(info, certificates.clone()),
-            _ => Client::open(info),
+        let client = self.build(self.address(node).into_connection_info()?.set_redis_settings(redis))?;
+        client.get_multiplexed_async_connection_with_config(&self.config()).await
+    }
+
+    fn build(&self, info: ConnectionInfo) -> RedisResult<Client> {
+        match self.certificates()? {
+            Some(certificates) => Client::build_with_tls(info, certificates),
+            None => Client::open(info),
         }
     }
 
     fn cluster(&self) -> RedisResult<deadpool_redis::cluster::ClusterClient> {
         let access = self.access()?;
-        let nodes: Vec<_> = self.url.nodes.iter().map(|node| self.info(node, &access)).collect::<Result<_, _>>()?;
+        let info = |node| Ok(self.address(node).into_connection_info()?.set_redis_settings(access.clone()));
+        let nodes: Vec<_> = self.url.nodes.iter().map(info).collect::<RedisResult<_>>()?;
         let mut builder = ClusterClientBuilder::new(nodes)
             .use_protocol(ProtocolVersion::RESP3)
             .connection_timeout(CONNECT_TIMEOUT)
@@ -130,31 +151,8 @@ impl Maker {
             .retries(REDIRECTS)
             .min_retry_wait(PAUSES.0)
             .max_retry_wait(PAUSES.1);
-        if let Some(certificates) = access.certificates.filter(|_| self.url.is_tls) {
+        if let Some(certificates) = self.certificates()? {
             builder = builder.certs(certificates);
-        }
-        builder.build()
-    }
-
-    fn sentinel(&self, name: &str, access: &Access) -> RedisResult<SentinelClient> {
-        let sentinels = self.url.nodes.iter().map(|node| self.address(node));
-        let mut builder = SentinelClientBuilder::new(sentinels, name, SentinelServerType::Master)?
-            .set_client_to_redis_db(self.url.db)
-            .set_client_to_redis_protocol(ProtocolVersion::RESP3);
-        if self.url.is_tls {
-            builder =
-                builder.set_client_to_redis_tls_mode(TlsMode::Secure).set_client_to_sentinel_tls_mode(TlsMode::Secure);
-        }
-        if let Some(user) = &self.url.user {
-            builder = builder.set_client_to_redis_username(user);
-        }
-        if let Some(password) = &access.password {
-            builder = builder.set_client_to_redis_password(password.as_str());
-        }
-        if let Some(certificates) = access.certificates.as_ref().filter(|_| self.url.is_tls) {
-            builder = builder
-                .set_client_to_redis_certificates(certificates.clone())
-                .set_client_to_sentinel_certificates(certificates.clone());
         }
         builder.build()
     }
@@ -167,7 +165,8 @@ impl Maker {
         }
     }
 
-    fn info(&self, node: &Node, access: &Access) -> RedisResult<ConnectionInfo> {
+    /// Who we are to the servers.
+    fn access(&self) -> RedisResult<RedisConnectionInfo> {
         let mut redis = RedisConnectionInfo::default()
             .set_db(self.url.db)
             .set_protocol(ProtocolVersion::RESP3)
@@ -175,27 +174,30 @@ impl Maker {
         if let Some(user) = &self.url.user {
             redis = redis.set_username(user);
         }
-        if let Some(password) = &access.password {
+        let from_file = password_in(self.password_file.as_deref(), "redis_password_file")?;
+        if let Some(password) = from_file.or_else(|| self.url.password.clone().map(Zeroizing::new)) {
             redis = redis.set_password(password.as_str());
         }
-        Ok(self.address(node).into_connection_info()?.set_redis_settings(redis))
+        Ok(redis)
     }
 
-    fn access(&self) -> RedisResult<Access> {
-        let from_file = self.password_file.as_ref().map(|path| {
-            let text = std::fs::read_to_string(path).map(Zeroizing::new);
-            text.map(|text| Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())).map_err(|error| {
-                misconfigured_with("store.redis_password_file cannot be read", format!("{}: {error}", path.display()))
-            })
-        });
-        let certificates = self.ca_file.as_ref().map(|path| {
-            std::fs::read(path).map(|pem| TlsCertificates { client_tls: None, root_cert: Some(pem) }).map_err(|error| {
-                misconfigured_with("store.redis_ca_file cannot be read", format!("{}: {error}", path.display()))
-            })
-        });
-        let from_url = || self.url.password.clone().map(Zeroizing::new);
-        Ok(Access { password: from_file.transpose()?.or_else(from_url), certificates: certificates.transpose()? })
+    /// Who vouches for the servers, when it is not for the machine to say.
+    fn certificates(&self) -> RedisResult<Option<TlsCertificates>> {
+        let Some(path) = self.ca_file.as_ref().filter(|_| self.url.is_tls) else { return Ok(None) };
+        let pem = std::fs::read(path).map_err(|error| {
+            misconfigured_with("store.redis_ca_file cannot be read", format!("{}: {error}", path.display()))
+        })?;
+        Ok(Some(TlsCertificates { client_tls: None, root_cert: Some(pem) }))
     }
+}
+
+/// The password in the file that a setting names.
+fn password_in(path: Option<&Path>, setting: &'static str) -> RedisResult<Option<Zeroizing<String>>> {
+    let Some(path) = path else { return Ok(None) };
+    let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
+        misconfigured_with("a password cannot be read", format!("store.{setting} {}: {error}", path.display()))
+    })?;
+    Ok(Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
 }
 
 fn misconfigured(sentence: &'static str) -> RedisError {
@@ -206,15 +208,26 @@ fn misconfigured_with(sentence: &'static str, detail: String) -> RedisError {
     RedisError::from((ErrorKind::InvalidClientConfig, sentence, detail))
 }
 
+/// A connection of the pool, and the master to which it leads.
+pub struct Pooled {
+    pub link: Link,
+    pub master: Option<Arc<Node>>,
+}
+
 impl Manager for Maker {
-    type Type = Link;
+    type Type = Pooled;
     type Error = RedisError;
 
-    async fn create(&self) -> Result<Link, RedisError> {
-        self.connect().await
+    async fn create(&self) -> Result<Pooled, RedisError> {
+        let master = self.master();
+        Ok(Pooled { link: self.connect().await?, master })
     }
 
-    async fn recycle(&self, link: &mut Link, _: &Metrics) -> RecycleResult<RedisError> {
-        cmd("PING").query_async::<()>(link).await.map_err(RecycleError::Backend)
+    async fn recycle(&self, pooled: &mut Pooled, _: &Metrics) -> RecycleResult<RedisError> {
+        // A master of the past answers well.
+        if pooled.master != self.master() {
+            return Err(RecycleError::message("another server is the master"));
+        }
+        cmd("PING").query_async::<()>(&mut pooled.link).await.map_err(RecycleError::Backend)
     }
 }

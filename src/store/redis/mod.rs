@@ -2,8 +2,8 @@
 //!
 //! `keys` is the table of all names, `records` the form of the values, `scripts` what is one step of the server;
 //! `clients`, `signing_keys`, `feed`, `revocations`, `tokens` and `uses` are the methods of the contract by their
-//! subject. `connection` runs them, behind the `breaker`, over a `link`, as a `session`; `push` hears
-//! of the writes of others, `backoff` spaces tries, `error` says what each failure means, `health` whether a
+//! subject. `connection` runs them, behind the `breaker`, over a `link`, as a `session`; `sentinel` finds the master, `push`
+//! hears of the writes of others, `backoff` spaces tries, `error` says what each failure means, `health` whether a
 //! server can be trusted, `check` looks the data over, `url` which one is meant.
 //!
 //! Invariants: a write and its entry in the feed are one script, done once however often it is sent; "nothing there"
@@ -24,6 +24,7 @@ mod push;
 mod records;
 mod revocations;
 mod scripts;
+mod sentinel;
 mod session;
 mod signing_keys;
 mod tokens;
@@ -31,6 +32,7 @@ mod url;
 mod uses;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::connection::Connections;
@@ -56,13 +58,16 @@ pub struct RedisOptions {
     pub ca_file: Option<PathBuf>,
     /// The password, read anew for each connection.
     pub password_file: Option<PathBuf>,
+    /// The password of the sentinels, read in the same way; they are asked without one when not set.
+    pub sentinel_password_file: Option<PathBuf>,
     /// How many replicas must have a write before it is acknowledged.
     pub wait_replicas: u32,
 }
 
 impl Default for RedisOptions {
     fn default() -> Self {
-        Self { deadline: Duration::from_millis(250), ca_file: None, password_file: None, wait_replicas: 0 }
+        let deadline = Duration::from_millis(250);
+        Self { deadline, ca_file: None, password_file: None, sentinel_password_file: None, wait_replicas: 0 }
     }
 }
 
@@ -78,8 +83,9 @@ impl RedisStore {
     /// # Errors
     /// When the process cannot start its thread.
     pub fn open(url: &RedisUrl, mode: OpenMode, options: &RedisOptions, seal: RecordSeal) -> Result<Self, StoreError> {
-        let RedisOptions { deadline, ca_file, password_file, wait_replicas } = options.clone();
-        let maker = Maker { url: url.clone(), ca_file, password_file, response_timeout: deadline };
+        let RedisOptions { deadline, ca_file, password_file, sentinel_password_file, wait_replicas } = options.clone();
+        let (url, response_timeout, master) = (url.clone(), deadline, Arc::default());
+        let maker = Maker { url, ca_file, password_file, sentinel_password_file, response_timeout, master };
         Ok(Self { redis: Connections::start(maker, mode, (seal, wait_replicas))? })
     }
 }

@@ -75,6 +75,7 @@ pub async fn listen(inner: Arc<Inner>) {
 /// Listens over one connection; how that ended.
 async fn hear(inner: &Arc<Inner>, turn: usize) -> Failure {
     let lost = Arc::new(Notify::new());
+    let master = inner.maker.master();
     let mut link = match timeout(CONNECT_TIMEOUT, subscribe(inner, turn, &lost)).await {
         Ok(Ok(link)) => link,
         Ok(Err(failure)) => return failure,
@@ -85,6 +86,9 @@ async fn hear(inner: &Arc<Inner>, turn: usize) -> Failure {
         tokio::select! {
             () = lost.notified() => return StoreError::Unreachable("the connection was closed".to_owned()).into(),
             () = sleep(KEEPALIVE) => {}
+        }
+        if inner.maker.master() != master {
+            return StoreError::Unreachable("another server is the master".to_owned()).into();
         }
         match timeout(PATIENCE, look(inner, &mut link)).await {
             Ok(Ok(())) => {}
@@ -104,7 +108,7 @@ async fn subscribe(inner: &Arc<Inner>, turn: usize, lost: &Arc<Notify>) -> Resul
         }
         Ok::<(), SendError>(())
     });
-    let client = inner.maker.client(turn).await?;
+    let client = inner.maker.client(turn)?;
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     connection.subscribe(inner.keys.channel()).await?;
     Ok(Link::Server(connection))
