@@ -20,7 +20,7 @@ const INTERPOLATED: [(&str, &str); 4] =
 /// How long the load lasts at the least: a rate needs two scrapes.
 const LOAD: Duration = Duration::from_secs(8);
 /// And at the most.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Clients {
     usual: Client,
