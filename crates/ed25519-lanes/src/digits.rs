@@ -25,7 +25,7 @@ impl<V: Lanes> Digits<V> {
     pub(crate) const PER_WORD: usize = 12;
 
     /// 51 or 52 windows.
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn of(scalar: Scalar<V>, windows: usize) -> Self {
         let [r0, r1, r2, r3, r4] = scalar.limbs();
         let odd = r0.has_any(1);
@@ -40,7 +40,7 @@ impl<V: Lanes> Digits<V> {
     }
 
     /// From limbs of 52 bits to words of 60.
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn regroup([b0, b1, b2, b3, b4]: [V; 5]) -> Self {
         let mask = b0.splat((1 << 60) - 1);
         Self([
@@ -52,8 +52,58 @@ impl<V: Lanes> Digits<V> {
         ])
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn words(&self) -> [V; 5] {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use curve25519_dalek::scalar::Scalar as Dalek;
+    use num_bigint::{BigInt, BigUint};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::emulated::Emulated;
+    use crate::model::{digest, l, load};
+
+    /// Σ (2 bⱼ - 31) 2^(5j) of each lane.
+    fn sums(digits: &Digits<Emulated>, windows: usize) -> [BigInt; 4] {
+        [0, 1, 2, 3].map(|lane| {
+            let window = |j: usize| digits.words()[j / 12].to_row().0[lane] >> (5 * (j % 12)) & 31;
+            (0..windows).map(|j| (BigInt::from(2 * window(j)) - 31) << (5 * j)).sum()
+        })
+    }
+
+    fn check(scalars: [Dalek; 4]) {
+        // Scalar::of_digest is the only way to make a scalar, and reduced ones stay as they are.
+        let words = scalars.map(|scalar| {
+            let [a, b, c, d] = crate::radix::words(scalar.as_bytes());
+            [a, b, c, d, 0, 0, 0, 0]
+        });
+        let lanes = Scalar::of_digest(load::<Emulated, 8>((), words));
+        for windows in [51, 52] {
+            for (sum, scalar) in sums(&Digits::of(lanes, windows), windows).into_iter().zip(scalars) {
+                let (l, r) = (BigInt::from(l()), BigInt::from(BigUint::from_bytes_le(scalar.as_bytes())));
+                assert!(sum == r || sum == &r - &l, "{r} became {sum}");
+                assert!(sum.bit(0), "the sum of odd digits is odd");
+            }
+        }
+    }
+
+    #[test]
+    fn the_smallest_and_the_largest_scalars_are_their_digits() {
+        for i in 0..40_u8 {
+            let small = Dalek::from(i);
+            check([small, -small, small + Dalek::from(1_u128 << 127), -small * Dalek::from(1_u128 << 127)]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_scalar_is_its_digits(digests in [digest(), digest(), digest(), digest()]) {
+            check(digests.map(|digest| Dalek::from_bytes_mod_order_wide(&digest)));
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! [`Lanes`] in plain Rust, for tests: on machines without AVX-512 IFMA, under Miri.
+//! [`Lanes`] in plain Rust, for tests, also on machines without AVX-512 IFMA.
 //!
-//! No operation is inlined, or the compiler would work for minutes on what takes milliseconds. As much a check as an implementation: a sum or difference that does not fit panics in debug builds, so
-//! tests that drive limbs to their bounds see every overflow. Nothing signs by it outside tests.
+//! As much a check as an implementation: a sum or difference that does not fit panics in debug builds, so tests that
+//! drive limbs to their bounds see every overflow. No operation is inlined, or the compiler would work for minutes on
+//! what takes milliseconds. Nothing signs by it outside tests.
 
 use crate::lanes::{Lanes, Mask, Row, Work};
 

@@ -33,6 +33,8 @@ use crate::radix::{self, M52};
 const M47: u64 = (1 << 47) - 1;
 /// Above every limb of a product: [`fold`] shows why.
 const PRODUCT: u64 = 10 * (1 << 52) + (1 << 14);
+/// Above the last column of a product.
+const COLUMN_9: u64 = (1 << 42) + (1 << 8) + 1;
 /// Above every limb of what a carry takes.
 const LOOSE: u64 = 1 << 63;
 /// Above limb 4 of what a carry leaves.
@@ -42,6 +44,8 @@ const BIAS: [u64; 5] = [512 * (M52 - 18), 512 * M52, 512 * M52, 512 * M52, 512 *
 
 // A difference of a biased and a plain product leaves no limb below zero; and two biased products are loose.
 const _: () = assert!(BIAS[0] > PRODUCT && BIAS[4] > PRODUCT && 2 * (BIAS[1] + PRODUCT) < LOOSE);
+// The last column's 608-fold has no high half.
+const _: () = assert!(608 * (COLUMN_9 - 1) <= M52 && ((CARRIED - 1) as u128).pow(2) >> 52 < COLUMN_9 as u128);
 
 /// An element that can be multiplied.
 #[derive(Clone, Copy)]
@@ -61,19 +65,19 @@ pub(crate) struct Loose<V>([V; 5]);
 
 impl<V: Lanes> Fe<V> {
     /// The same element in every lane, from a number below 2^255 as little-endian words.
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn all(cpu: V::Cpu, words: [u64; 4]) -> Self {
         Self::of(radix::all(V::all(cpu, 0), radix::limbs(words)))
     }
 
     /// Limbs of which the low 52 bits count, the last one at most 2^47 + 2^12.
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn of(limbs: [V; 5]) -> Self {
         debug_assert!(are_below(&limbs, [u64::MAX, u64::MAX, u64::MAX, u64::MAX, CARRIED]));
         Self(limbs)
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn times(self, other: Self) -> Product<V> {
         let zero = self.0[0].splat(0);
         let product = multiply(self.0, other.0, [zero; 5]);
@@ -81,7 +85,7 @@ impl<V: Lanes> Fe<V> {
         Product(product)
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn times_biased(self, other: Self) -> Biased<V> {
         let product = multiply(self.0, other.0, radix::all(self.0[0], BIAS));
         debug_assert!(are_below(&product, BIAS.map(|limb| limb + PRODUCT)));
@@ -89,26 +93,26 @@ impl<V: Lanes> Fe<V> {
     }
 
     /// Limbs all below 2^52, as they count.
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn masked(self) -> [V; 5] {
         let [c0, c1, c2, c3, c4] = self.0;
         let m = c0.splat(M52);
         [c0.and(m), c1.and(m), c2.and(m), c3.and(m), c4]
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn plus(self, other: Self) -> Loose<V> {
         Loose(pairwise(self.masked(), other.masked(), V::add))
     }
 
     /// Limbs of `other` are below 2^52, those of 512 p above 2^55.
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn minus(self, other: Self) -> Loose<V> {
         let biased = pairwise(self.masked(), radix::all(self.0[0], BIAS), V::add);
         Loose(pairwise(biased, other.masked(), V::sub))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn biased(self) -> Biased<V> {
         Biased(pairwise(self.masked(), radix::all(self.0[0], BIAS), V::add))
     }
@@ -117,7 +121,7 @@ impl<V: Lanes> Fe<V> {
     ///
     /// The number is below 2^255 + 2^221 < 2p, so at most one p comes off: q = 1 if number + 19 ≥ 2^255, else 0; then
     /// number + 19 q - 2^255 q.
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn canonical(self) -> [V; 5] {
         let [c0, c1, c2, c3, c4] = self.masked();
         let (m, nineteen) = (c0.splat(M52), c0.splat(19));
@@ -135,13 +139,13 @@ impl<V: Lanes> Fe<V> {
     }
 
     /// The same element with its lanes moved about.
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn lanes(self, order: impl Fn(V) -> V) -> Self {
         Self(each(self.0, order))
     }
 
     /// Lane i of element i.
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn diagonal([a, b, c, d]: [Self; 4]) -> Self {
         let [a0, a1, a2, a3, a4] = a.0;
         let [b0, b1, b2, b3, b4] = b.0;
@@ -157,60 +161,60 @@ impl<V: Lanes> Fe<V> {
     }
 
     /// This element where the mask has ones, `other` elsewhere.
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn select(self, mask: Mask, other: Self) -> Self {
         Self(pairwise(self.0, other.0, |one, other| one.select(mask, other)))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn limbs(self) -> [V; 5] {
         self.0
     }
 }
 
 impl<V: Lanes> Product<V> {
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn carry(self) -> Fe<V> {
         Loose(self.0).carry()
     }
 }
 
 impl<V: Lanes> Biased<V> {
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn carry(self) -> Fe<V> {
         Loose(self.0).carry()
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn plus(self, other: Product<V>) -> Loose<V> {
         Loose(pairwise(self.0, other.0, V::add))
     }
 
     /// No limb of `other` is above the bias in `self`.
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn minus(self, other: Product<V>) -> Loose<V> {
         Loose(pairwise(self.0, other.0, V::sub))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn lanes(self, order: impl Fn(V) -> V) -> Self {
         Self(each(self.0, order))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn select(self, mask: Mask, other: Self) -> Self {
         Self(pairwise(self.0, other.0, |one, other| one.select(mask, other)))
     }
 
     /// Limbs below 2 (2^61 + 2^56).
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn doubled(self) -> Loose<V> {
         Loose(pairwise(self.0, self.0, V::add))
     }
 
     /// self - c and self + c in the lanes of the mask, self + c and self - c in the others: there c is negated, limb by
     /// limb modulo 2^64. The next sum or difference undoes that, so what comes out is bound as in `plus` and `minus`.
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn minus_and_plus(self, c: Product<V>, positive: Mask) -> (Loose<V>, Loose<V>) {
         let c = each(c.0, |limb| limb.select(positive, limb.splat(0).sub_wrapping(limb)));
         let difference = Loose(pairwise(self.0, c, V::sub_wrapping));
@@ -224,7 +228,7 @@ impl<V: Lanes> Loose<V> {
     ///
     /// Limbs below 2^63: the top is below 2^16, so 19 times it fits 52 bits; limb 3 with its carry is below
     /// 2^63 + 2^12, so limb 4 becomes at most 2^47 - 1 + 2^11 + 1.
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn carry(self) -> Fe<V> {
         debug_assert!(are_below(&self.0, [LOOSE; 5]));
         let [c0, c1, c2, c3, c4] = self.0;
@@ -238,7 +242,7 @@ impl<V: Lanes> Loose<V> {
     }
 }
 
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 fn multiply<V: Lanes>(a: [V; 5], b: [V; 5], start: [V; 5]) -> [V; 5] {
     let [z0, z1, z2, z3, z4, z5, z6, z7, z8, z9] = radix::multiply(a, b, start);
     fold([z0, z1, z2, z3, z4], [z5, z6, z7, z8, z9])
@@ -248,19 +252,19 @@ fn multiply<V: Lanes>(a: [V; 5], b: [V; 5], start: [V; 5]) -> [V; 5] {
 /// so that no column waits for another.
 ///
 /// The bound of a limb. Columns 0 to 8 of a product have 1, 3, 5, 7, 9, 9, 7, 5 and 3 terms below 2^52, so their
-/// spill h is at most 8 and 608 h below 2^14. Column 9 is the high half of a₄ b₄ ≤ (2^47 + 2^12)^2, below 2^43, so
-/// its 608-fold fits 52 bits. To columns 0 to 4 come
+/// spill h is at most 8 and 608 h below 2^14. Column 9 is the high half of a₄ b₄ ≤ (2^47 + 2^12)^2, at most
+/// 2^42 + 2^8, so its 608-fold is below 2^52 and has no high half. To columns 0 to 4 come
 ///
 /// - 608 times the low 52 bits of column i + 5, its low half: below 2^52,
 /// - the high half of that from column i + 4: below 608,
 /// - 608 h of column i + 4,
 ///
 /// together below 2^52 + 2^14. Column 4 is the fullest: 9 * 2^52 before, below 10 * 2^52 + 2^14 after.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 fn fold<V: Lanes>(low: [V; 5], high: [V; 5]) -> [V; 5] {
     let [z0, z1, z2, z3, z4] = low;
     let [z5, z6, z7, z8, z9] = high;
-    debug_assert!(are_below(&[z9], [1 << 43]));
+    debug_assert!(are_below(&[z9], [COLUMN_9]));
     let c = z0.splat(608);
     let (h5, h6, h7, h8) = (z5.shr::<52>(), z6.shr::<52>(), z7.shr::<52>(), z8.shr::<52>());
     [
@@ -270,4 +274,144 @@ fn fold<V: Lanes>(low: [V; 5], high: [V; 5]) -> [V; 5] {
         z3.madd_high(z7, c).madd_low(z8, c).madd_low(h7, c),
         z4.madd_low(z9, c).madd_high(z8, c).madd_low(h8, c),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use num_bigint::BigUint;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::emulated::Emulated;
+    use crate::model::{self, corners, limbs, load, number, numbers, p};
+
+    type Limbs = [[u64; 5]; 4];
+
+    /// Of factors the low 52 bits count, of the last limb all.
+    const FE: [u64; 5] = [u64::MAX, u64::MAX, u64::MAX, u64::MAX, CARRIED];
+    const BIASED: [u64; 5] =
+        [BIAS[0] + PRODUCT, BIAS[1] + PRODUCT, BIAS[2] + PRODUCT, BIAS[3] + PRODUCT, BIAS[4] + PRODUCT];
+
+    fn fe(limbs: Limbs) -> Fe<Emulated> {
+        Fe::of(load((), limbs))
+    }
+
+    /// The numbers that elements stand for, modulo p.
+    fn values(element: Fe<Emulated>) -> [BigUint; 4] {
+        numbers(element.masked()).map(|number| number % p())
+    }
+
+    fn value([a, b, c, d, e]: [u64; 5]) -> BigUint {
+        number([a & M52, b & M52, c & M52, d & M52, e]) % p()
+    }
+
+    #[test]
+    fn products_of_extreme_limbs_stay_within_their_bounds_and_are_right() {
+        for a in corners(FE) {
+            for b in corners(FE) {
+                let (x, y) = (fe([a; 4]), fe([b; 4]));
+                let expected = value(a) * value(b) % p();
+                for product in [x.times(y).carry(), x.times_biased(y).carry()] {
+                    assert_eq!(values(product)[0], expected, "{a:?} times {b:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn columns_as_full_as_they_can_be_are_folded_within_the_bound() {
+        // Terms below 2^52 of each column; no two factors make all of them large, so the columns are made by hand.
+        let columns = [1_u64, 3, 5, 7, 9, 9, 7, 5, 3].map(|terms| terms * M52 + 1);
+        let [z0, z1, z2, z3, z4, z5, z6, z7, z8] = columns;
+        let mut largest = 0;
+        for z in corners([z0, z1, z2, z3, z4, z5, z6, z7, z8, COLUMN_9]) {
+            let [low, high] = [[z[0], z[1], z[2], z[3], z[4]], [z[5], z[6], z[7], z[8], z[9]]];
+            let folded = fold::<Emulated>(load((), [low; 4]), load((), [high; 4]));
+            assert!(are_below(&folded, [PRODUCT; 5]), "{z:?}");
+            assert_eq!(values(Product(folded).carry())[0], (number(low) + number(high) * 608_u16) % p(), "{z:?}");
+            largest = folded.iter().map(|limb| limb.to_row().0[0]).max().unwrap().max(largest);
+        }
+        assert!(largest > PRODUCT - (1 << 52), "{largest}: the bound has room for more than a limb");
+    }
+
+    #[test]
+    fn carries_of_extreme_limbs_stay_within_their_bounds_and_are_right() {
+        for limbs in corners([LOOSE; 5]) {
+            let carried = Loose(load::<Emulated, 5>((), [limbs; 4])).carry();
+            assert_eq!(values(carried)[0], number(limbs) % p(), "{limbs:?}");
+        }
+    }
+
+    #[test]
+    fn sums_and_differences_of_extreme_limbs_stay_within_their_bounds_and_are_right() {
+        for a in corners([PRODUCT; 5]) {
+            let a = a.into_iter().zip(BIAS).map(|(limb, bias)| limb + bias).collect::<Vec<_>>().try_into().unwrap();
+            for b in corners([PRODUCT; 5]) {
+                let (x, y) = (Biased(load::<Emulated, 5>((), [a; 4])), Product(load((), [b; 4])));
+                let (sum, difference) = ((number(a) + number(b)) % p(), (number(a) + p() * 512_u16 - number(b)) % p());
+                assert_eq!(values(x.plus(y).carry())[0], sum);
+                assert_eq!(values(x.minus(y).carry())[0], difference);
+                let (minus, plus) = x.minus_and_plus(y, Mask(0b0101));
+                let (minus, plus) = (values(minus.carry()), values(plus.carry()));
+                assert_eq!((&minus[0], &plus[0], &minus[1], &plus[1]), (&difference, &sum, &sum, &difference));
+            }
+            let x = Biased(load::<Emulated, 5>((), [a; 4]));
+            assert_eq!(values(x.doubled().carry())[0], number(a) * 2_u8 % p());
+        }
+    }
+
+    #[test]
+    fn numbers_around_p_have_the_canonical_form() {
+        let top = (BigUint::from(1_u8) << 255) + (BigUint::from(1_u8) << 220);
+        let near = |middle: BigUint| (0..40_u8).map(move |i| middle.clone() + i - 20_u8);
+        for number in
+            near(p()).chain(near(BigUint::from(1_u8) << 255)).chain(near(top)).chain((0..40_u8).map(Into::into))
+        {
+            let limbs = std::array::from_fn(|i| {
+                let limb = &number >> (52 * i);
+                if i == 4 { limb } else { limb % (M52 + 1) }.to_u64_digits().first().copied().unwrap_or(0)
+            });
+            let canonical = fe([limbs; 4]).canonical();
+            assert_eq!(numbers(canonical)[3], &number % p(), "{number}");
+            assert!(canonical.iter().all(|limb| limb.to_row().0[0] <= M52));
+        }
+    }
+
+    #[test]
+    fn five_twelve_p_is_the_bias_and_a_half_is_half() {
+        assert_eq!(number(BIAS), p() * 512_u16);
+        let half = (p() + 1_u8) >> 1;
+        assert_eq!(
+            values(Fe::all((), model::words(&half)).plus(Fe::all((), model::words(&half))).carry())[2],
+            1_u8.into()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_ring(a in limbs(FE), b in limbs(FE), c in limbs(FE)) {
+            let same = |x: Fe<Emulated>, y: Fe<Emulated>| values(x) == values(y);
+            let (a, b, c) = (fe(a), fe(b), fe(c));
+            let zero = Fe::all((), [0; 4]);
+            prop_assert!(same(a.times(b).carry(), b.times(a).carry()));
+            prop_assert!(same(a.times(b).carry().times(c).carry(), a.times(b.times(c).carry()).carry()));
+            prop_assert!(same(a.plus(b).carry().times(c).carry(), a.times_biased(c).plus(b.times(c)).carry()));
+            prop_assert!(same(a.minus(b).carry().times(c).carry(), a.times_biased(c).minus(b.times(c)).carry()));
+            prop_assert!(same(a.times(Fe::all((), [1, 0, 0, 0])).carry(), a));
+            prop_assert!(same(a.minus(a).carry(), zero) && same(a.minus(b).carry().plus(b).carry(), a));
+        }
+
+        #[test]
+        fn it_is_the_numbers_modulo_p(a in limbs(FE), b in limbs(FE), biased in limbs(BIASED)) {
+            let (x, y) = (fe(a), fe(b));
+            for lane in 0..4 {
+                let (a, b) = (value(a[lane]), value(b[lane]));
+                prop_assert_eq!(&values(x.times(y).carry())[lane], &(&a * &b % p()));
+                prop_assert_eq!(&values(x.plus(y).carry())[lane], &((&a + &b) % p()));
+                prop_assert_eq!(&values(x.minus(y).carry())[lane], &((&a + p() - &b) % p()));
+                prop_assert_eq!(&numbers(x.canonical())[lane], &a);
+                prop_assert_eq!(&values(Biased(load((), biased)).carry())[lane], &(number(biased[lane]) % p()));
+            }
+        }
+    }
 }

@@ -53,24 +53,24 @@ impl Lanes for Ifma {
         found.then_some(Cpu(()))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn run<W: Work<Self>>(cpu: Cpu, work: W) -> W::Output {
         // SAFETY: see the head of this file.
         unsafe { switched_on(cpu, work) }
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn load(_: Cpu, row: &Row) -> Self {
         // An aligned row in fact, but no instruction is slower for not being told.
         intrinsic!(_mm256_loadu_si256(std::ptr::from_ref(row).cast()))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn from_bytes(_: Cpu, bytes: &[u8; 32]) -> Self {
         intrinsic!(_mm256_loadu_si256(std::ptr::from_ref(bytes).cast()))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
         // SAFETY: see the head of this file; 32 bytes are written where 32 are.
@@ -78,7 +78,7 @@ impl Lanes for Ifma {
         bytes
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn to_row(self) -> Row {
         let mut row = Row([0; 4]);
         // SAFETY: see the head of this file; 32 bytes are written where 32 are.
@@ -86,99 +86,99 @@ impl Lanes for Ifma {
         row
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn all(_: Cpu, x: u64) -> Self {
         intrinsic!(_mm256_set1_epi64x(x.cast_signed()))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn splat(self, x: u64) -> Self {
         intrinsic!(_mm256_set1_epi64x(x.cast_signed()))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn add(self, other: Self) -> Self {
         intrinsic!(_mm256_add_epi64(self.0, other.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn add_wrapping(self, other: Self) -> Self {
         intrinsic!(_mm256_add_epi64(self.0, other.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn sub(self, other: Self) -> Self {
         intrinsic!(_mm256_sub_epi64(self.0, other.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn sub_wrapping(self, other: Self) -> Self {
         intrinsic!(_mm256_sub_epi64(self.0, other.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn madd_low(self, a: Self, b: Self) -> Self {
         intrinsic!(_mm256_madd52lo_epu64(self.0, a.0, b.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn madd_high(self, a: Self, b: Self) -> Self {
         intrinsic!(_mm256_madd52hi_epu64(self.0, a.0, b.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn and(self, other: Self) -> Self {
         intrinsic!(_mm256_and_si256(self.0, other.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn or(self, other: Self) -> Self {
         intrinsic!(_mm256_or_si256(self.0, other.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn shl<const N: i32>(self) -> Self {
         intrinsic!(_mm256_slli_epi64::<N>(self.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn shr<const N: i32>(self) -> Self {
         intrinsic!(_mm256_srli_epi64::<N>(self.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn shr_signed<const N: u32>(self) -> Self {
         intrinsic!(_mm256_srai_epi64::<N>(self.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn rotate_right<const N: i32>(self) -> Self {
         intrinsic!(_mm256_ror_epi64::<N>(self.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn shr_each(self, counts: Self) -> Self {
         intrinsic!(_mm256_srlv_epi64(self.0, counts.0))
     }
 
     // The constants of vpternlogq are truth tables: bit 4a + 2b + c is the result for those bits.
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn xor3(self, b: Self, c: Self) -> Self {
         intrinsic!(_mm256_ternarylogic_epi64::<0b1001_0110>(self.0, b.0, c.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn choose(self, b: Self, c: Self) -> Self {
         intrinsic!(_mm256_ternarylogic_epi64::<0b1100_1010>(self.0, b.0, c.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn majority(self, b: Self, c: Self) -> Self {
         intrinsic!(_mm256_ternarylogic_epi64::<0b1110_1000>(self.0, b.0, c.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn swap_bytes(self) -> Self {
         const HIGH: i64 = 0x0809_0a0b_0c0d_0e0f;
         const LOW: i64 = 0x0001_0203_0405_0607;
@@ -186,40 +186,40 @@ impl Lanes for Ifma {
         intrinsic!(_mm256_shuffle_epi8(self.0, order.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn has_any(self, bits: u64) -> Mask {
         // SAFETY: see the head of this file.
         Mask(unsafe { _mm256_test_epi64_mask(self.0, self.splat(bits).0) })
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn select(self, mask: Mask, other: Self) -> Self {
         intrinsic!(_mm256_mask_blend_epi64(mask.0, other.0, self.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn pick(self, low: Self, high: Self) -> Self {
         intrinsic!(_mm256_permutex2var_epi64(low.0, self.0, high.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn swap_neighbours(self) -> Self {
         intrinsic!(_mm256_permute4x64_epi64::<0b10_11_00_01>(self.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn swap_halves(self) -> Self {
         intrinsic!(_mm256_permute4x64_epi64::<0b01_00_11_10>(self.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn diagonal([a, b, c, d]: [Self; 4]) -> Self {
         let ab = intrinsic!(_mm256_blend_epi32::<0b0000_1100>(a.0, b.0));
         let cd = intrinsic!(_mm256_blend_epi32::<0b1100_0000>(c.0, d.0));
         intrinsic!(_mm256_blend_epi32::<0b1111_0000>(ab.0, cd.0))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn transpose([a, b, c, d]: [Self; 4]) -> [Self; 4] {
         let even_ab = intrinsic!(_mm256_unpacklo_epi64(a.0, b.0));
         let odd_ab = intrinsic!(_mm256_unpackhi_epi64(a.0, b.0));
@@ -233,11 +233,71 @@ impl Lanes for Ifma {
         ]
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn first(self) -> u64 {
         // SAFETY: see the head of this file.
         let low = unsafe { _mm256_castsi256_si128(self.0) };
         // SAFETY: see the head of this file.
         unsafe { _mm_cvtsi128_si64(low) }.cast_unsigned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::emulated::Emulated;
+    use crate::model::below;
+
+    /// The results of every operation.
+    fn every_operation<V: Lanes>(cpu: V::Cpu, [a, b, c, d]: [Row; 4]) -> Vec<Row> {
+        let [a, b, c, d] = [a, b, c, d].map(|row| V::load(cpu, &row));
+        let small = c.and(c.splat((1 << 62) - 1)).shr::<1>();
+        let mask = |Mask(mask): Mask| V::all(cpu, mask.into());
+        let mut results = vec![
+            V::from_bytes(cpu, &a.to_bytes()),
+            a.splat(77),
+            small.add(b.shr::<3>()),
+            a.add_wrapping(b),
+            a.or(b).sub(b),
+            a.sub_wrapping(b),
+            small.madd_low(a, b),
+            small.madd_high(a, b),
+            a.and(b),
+            a.or(b),
+            a.shl::<52>(),
+            a.shr::<12>(),
+            a.shr_signed::<52>(),
+            a.rotate_right::<41>(),
+            a.shr_each(b.and(b.splat(63))),
+            a.xor3(b, c),
+            a.choose(b, c),
+            a.majority(b, c),
+            a.swap_bytes(),
+            mask(a.has_any(1 << 16)),
+            mask(a.has_any(3)),
+            a.select(b.has_any(1), c),
+            a.select(Mask(0b0110), c),
+            a.pick(b, c),
+            a.swap_neighbours(),
+            a.swap_halves(),
+            V::diagonal([a, b, c, d]),
+            V::all(cpu, a.first()),
+        ];
+        results.extend(V::transpose([a, b, c, d]));
+        results.into_iter().map(V::to_row).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn every_operation_is_as_it_is_emulated(rows in prop::array::uniform4(prop::array::uniform4(below(u64::MAX)))) {
+            let rows = rows.map(Row);
+            let emulated = every_operation::<Emulated>((), rows);
+            prop_assert_eq!(emulated.len(), 32);
+            if let Some(cpu) = Ifma::detect() {
+                prop_assert_eq!(every_operation::<Ifma>(cpu, rows), emulated);
+            }
+        }
     }
 }

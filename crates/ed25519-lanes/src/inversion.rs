@@ -56,13 +56,11 @@ pub(crate) fn invert(x: [u64; 4]) -> [u64; 4] {
     words(normalize(d, f))
 }
 
-#[inline(always)]
 fn low([lowest, ..]: [i64; 5]) -> u64 {
     lowest.cast_unsigned()
 }
 
 /// 59 steps on the low bits of f and g. The product of two matrices has entries up to 2^59, and 2^62 below the line.
-#[inline(always)]
 fn fifty_nine_steps(zeta: i64, f: u64, g: u64) -> (i64, Matrix) {
     let [first, second] = HALVES;
     let (zeta, f, g, [u, v, q, r]) = steps(zeta, f, g, first);
@@ -72,7 +70,6 @@ fn fifty_nine_steps(zeta: i64, f: u64, g: u64) -> (i64, Matrix) {
 
 /// At most 30 steps. A row (u, v) of the matrix is one number u + 2^32 v: what is done to the rows is linear, and no
 /// entry leaves 31 bits.
-#[inline(always)]
 fn steps(mut zeta: i64, mut f: u64, mut g: u64, count: u32) -> (i64, u64, u64, Matrix) {
     let (mut uv, mut qr) = (1_u64, 1_u64 << 32);
     for _ in 0..count {
@@ -94,7 +91,6 @@ fn steps(mut zeta: i64, mut f: u64, mut g: u64, count: u32) -> (i64, u64, u64, M
 }
 
 /// u and v of u + 2^32 v.
-#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
 fn unpack(uv: u64) -> [i64; 2] {
     let u = i64::from((uv as u32).cast_signed());
@@ -106,21 +102,18 @@ fn product(a: i64, b: i64) -> i128 {
 }
 
 /// The low 62 bits, as a limb.
-#[inline(always)]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the low bits are meant")]
 const fn limb(sum: i128) -> i64 {
     (sum as u64 & M62).cast_signed()
 }
 
 /// t (f, g) / 2^62; the division leaves no rest.
-#[inline(always)]
 fn apply(f: [i64; 5], g: [i64; 5], [u, v, q, r]: Matrix) -> ([i64; 5], [i64; 5]) {
     (row(f, g, (u, v), 0), row(f, g, (q, r), 0))
 }
 
 /// The same modulo p, for d and e between -2p and p: a multiple of p is added that clears the lowest limb, and p once
 /// more for each that is negative, so that the results are between -2p and p again.
-#[inline(always)]
 fn apply_modulo_p(d: [i64; 5], e: [i64; 5], [u, v, q, r]: Matrix) -> ([i64; 5], [i64; 5]) {
     let ([d0, .., d4], [e0, .., e4]) = (d, e);
     let (d_negative, e_negative) = (d4 >> 63, e4 >> 63);
@@ -133,7 +126,6 @@ fn apply_modulo_p(d: [i64; 5], e: [i64; 5], [u, v, q, r]: Matrix) -> ([i64; 5], 
 }
 
 /// (a x + b y + m p) / 2^62, where p has but two limbs.
-#[inline(always)]
 fn row(x: [i64; 5], y: [i64; 5], (a, b): (i64, i64), m: i64) -> [i64; 5] {
     let ([x0, x1, x2, x3, x4], [y0, y1, y2, y3, y4]) = (x, y);
     let [p0, _, _, _, p4] = P;
@@ -145,28 +137,24 @@ fn row(x: [i64; 5], y: [i64; 5], (a, b): (i64, i64), m: i64) -> [i64; 5] {
     [limb(z0), limb(z1), limb(z2), limb(z3), last(z3 >> 62)]
 }
 
-#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "the numbers are within ±2^256, and this limb begins at 2^248")]
 const fn last(sum: i128) -> i64 {
     sum as i64
 }
 
 /// d, with the sign of f taken off, between 0 and p.
-#[inline(always)]
 fn normalize(d: [i64; 5], [.., f4]: [i64; 5]) -> [i64; 5] {
     let d = add_p_if_negative(d);
     let sign = f4 >> 63;
     add_p_if_negative(carry(d.map(|limb| (limb ^ sign) - sign)))
 }
 
-#[inline(always)]
 fn add_p_if_negative(d: [i64; 5]) -> [i64; 5] {
     let ([d0, d1, d2, d3, d4], [p0, _, _, _, p4]) = (d, P);
     let negative = d4 >> 63;
     carry([d0 + (p0 & negative), d1, d2, d3, d4 + (p4 & negative)])
 }
 
-#[inline(always)]
 fn carry(d: [i64; 5]) -> [i64; 5] {
     const M: i64 = M62.cast_signed();
     let [d0, d1, d2, d3, d4] = d;
@@ -177,14 +165,53 @@ fn carry(d: [i64; 5]) -> [i64; 5] {
     [d0 & M, d1 & M, d2 & M, d3 & M, d4]
 }
 
-#[inline(always)]
 fn limbs([w0, w1, w2, w3]: [u64; 4]) -> [i64; 5] {
     let limbs = [w0, w0 >> 62 | w1 << 2, w1 >> 60 | w2 << 4, w2 >> 58 | w3 << 6, w3 >> 56];
     limbs.map(|limb| (limb & M62).cast_signed())
 }
 
-#[inline(always)]
 fn words(d: [i64; 5]) -> [u64; 4] {
     let [d0, d1, d2, d3, d4] = d.map(i64::cast_unsigned);
     [d0 | d1 << 62, d1 >> 2 | d2 << 60, d2 >> 4 | d3 << 58, d3 >> 6 | d4 << 56]
+}
+
+#[cfg(test)]
+mod tests {
+    use num_bigint::BigUint;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{self, p};
+
+    fn check(number: &BigUint) {
+        let inverse = BigUint::from_bytes_le(&invert(model::words(number)).map(u64::to_le_bytes).concat());
+        let one = BigUint::from(u8::from(*number != BigUint::ZERO));
+        assert!(inverse < p(), "{number}");
+        assert_eq!(number * inverse % p(), one, "{number}");
+    }
+
+    #[test]
+    fn small_and_large_numbers_and_powers_of_two_have_their_inverse() {
+        for small in 0..50_u8 {
+            check(&small.into());
+            check(&(p() - 1_u8 - small));
+        }
+        for bit in 0..255 {
+            check(&(BigUint::from(1_u8) << bit));
+            check(&(((BigUint::from(1_u8) << bit) - 1_u8) % p()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_times_its_inverse_is_one(words in any::<[u32; 8]>()) {
+            check(&(BigUint::new(words.to_vec()) % p()));
+        }
+
+        /// With limbs of all zeros or ones there are long runs of equal steps.
+        #[test]
+        fn numbers_with_long_runs_have_their_inverse(words in prop::array::uniform8(prop_oneof![Just(0), Just(u32::MAX)])) {
+            check(&(BigUint::new(words.to_vec()) % p()));
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Four 64-bit numbers side by side, and what can be done to all of them at once.
 //!
 //! All arithmetic of this crate is written once, over [`Lanes`]. It has two implementations: [`Ifma`](crate::ifma),
-//! the 256-bit registers of a processor with AVX-512 IFMA, and `Emulated` (with the tests), plain Rust that runs
+//! the 256-bit registers of a processor with AVX-512 IFMA, and [`Emulated`](crate::emulated), plain Rust that runs
 //! anywhere, Miri included, and that in debug builds stops at any sum that leaves 64 bits.
 //!
 //! A value of a kind of lanes exists only where the processor can compute with it: the first ones are made from
@@ -27,7 +27,8 @@ pub(crate) struct Row(pub(crate) [u64; 4]);
 ///
 /// A function has the instructions of the processor at its disposal if it says so, and what is inlined into it has them
 /// too; anything else does the same slowly. So `run` is to be `#[inline(always)]`, and so is all that it calls: closures
-/// and iterators only where they are small enough to be inlined anyway.
+/// and iterators only where they are small enough to be inlined anyway. What was not shows in the disassembly, as calls
+/// into `core_arch`. Unit tests are without (`cfg_attr(not(test), …)`), or the compiler would work on them for minutes.
 pub(crate) trait Work<V: Lanes> {
     type Output;
 
@@ -102,21 +103,21 @@ pub(crate) trait Lanes: Copy + 'static {
 }
 
 /// The same operation on each of five limbs.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 pub(crate) fn each<V: Lanes>(a: [V; 5], f: impl Fn(V) -> V) -> [V; 5] {
     let [a0, a1, a2, a3, a4] = a;
     [f(a0), f(a1), f(a2), f(a3), f(a4)]
 }
 
 /// Calls `f` on each of four.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 pub(crate) fn each_of_four<T, U>(a: [T; 4], f: impl Fn(T) -> U) -> [U; 4] {
     let [a0, a1, a2, a3] = a;
     [f(a0), f(a1), f(a2), f(a3)]
 }
 
 /// The same operation on each pair of limbs.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 pub(crate) fn pairwise<V: Lanes>(a: [V; 5], b: [V; 5], f: impl Fn(V, V) -> V) -> [V; 5] {
     let [a0, a1, a2, a3, a4] = a;
     let [b0, b1, b2, b3, b4] = b;

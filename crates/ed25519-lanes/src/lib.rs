@@ -27,6 +27,8 @@ mod inversion;
 mod key;
 mod lanes;
 mod message;
+#[cfg(test)]
+mod model;
 mod point;
 mod policy;
 mod portable;

@@ -48,8 +48,8 @@ impl<'a> Blocks<'a> {
         usize::from(self.first.is_some()) + self.middle.len() + 1 + usize::from(self.has_two_last)
     }
 
-    /// Block `at`; the very last one for any number beyond it.
-    #[inline(always)]
+    /// Block `at`. Beyond the end there is some block, which nobody may make anything of.
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn block(&self, at: usize) -> &Block {
         let at = match (&self.first, at) {
             (Some(first), 0) => return first,
@@ -61,6 +61,39 @@ impl<'a> Blocks<'a> {
             Some(block) => block,
             None if at == self.middle.len() => last,
             None => very_last,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FIPS 180-4 §5.1.2, by copying.
+    fn padded(head: &[u8], message: &[u8]) -> Vec<u8> {
+        let mut bytes = [head, message, &[0x80]].concat();
+        let length = 8 * (head.len() + message.len()) as u128;
+        bytes.resize((bytes.len() + 16).next_multiple_of(128) - 16, 0);
+        bytes.extend(length.to_be_bytes());
+        bytes
+    }
+
+    fn check<const HEAD: usize>(message: &[u8]) {
+        let head = [7; HEAD];
+        let blocks = Blocks::new(&head, message);
+        let expected = padded(&head, message);
+        assert_eq!(blocks.count() * 128, expected.len(), "{} bytes", message.len());
+        for (at, block) in expected.as_chunks::<128>().0.iter().enumerate() {
+            assert_eq!(blocks.block(at), block, "block {at} of {} bytes", message.len());
+        }
+    }
+
+    #[test]
+    fn messages_of_every_length_are_padded_as_the_standard_says() {
+        let bytes: Vec<u8> = (1..=255).cycle().take(600).collect();
+        for length in 0..600 {
+            check::<32>(&bytes[..length]);
+            check::<64>(&bytes[..length]);
         }
     }
 }

@@ -71,3 +71,27 @@ fn wide_scalar(hash: Sha512) -> Zeroizing<Scalar> {
     let digest = Zeroizing::new(<[u8; 64]>::from(hash.finalize()));
     Zeroizing::new(Scalar::from_bytes_mod_order_wide(&digest))
 }
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::{Signer as _, SigningKey};
+
+    use super::*;
+
+    #[test]
+    fn signatures_with_a_shared_inversion_are_those_of_dalek_and_of_aws_lc() {
+        let dalek = SigningKey::from_bytes(&[6; 32]);
+        let key = Key::from_seed(dalek.as_bytes());
+        let pair = Ed25519KeyPair::from_seed_unchecked(dalek.as_bytes()).unwrap();
+        let bytes = [0x11; 300];
+        for n in 0..=2 * SHARED + 1 {
+            let messages: Vec<&[u8]> = (0..n).map(|i| &bytes[..13 * i]).collect();
+            let mut signatures = vec![Signature::from_bytes(&[0; 64]); n];
+            sign_batch(&key, &messages, &mut signatures);
+            for (message, signature) in messages.iter().zip(signatures) {
+                assert_eq!(signature, dalek.sign(message));
+                assert_eq!(sign_by_pair(&pair, message), Some(signature));
+            }
+        }
+    }
+}

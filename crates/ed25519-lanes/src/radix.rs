@@ -21,14 +21,14 @@ pub(crate) fn words(bytes: &[u8; 32]) -> [u64; 4] {
 }
 
 /// The same limbs in every lane.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 pub(crate) fn all<V: Lanes>(proof: V, limbs: [u64; 5]) -> [V; 5] {
     let [a, b, c, d, e] = limbs;
     [proof.splat(a), proof.splat(b), proof.splat(c), proof.splat(d), proof.splat(e)]
 }
 
 /// From limbs below 2^52 to words of 64 bits, in each lane; what is above 2^256 is lost.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 pub(crate) fn pack<V: Lanes>(limbs: [V; 5]) -> [V; 4] {
     let [c0, c1, c2, c3, c4] = limbs;
     [
@@ -41,7 +41,7 @@ pub(crate) fn pack<V: Lanes>(limbs: [V; 5]) -> [V; 4] {
 
 /// start + a b in ten columns, of which the low 52 bits of a and b count. Row by row as at school: row i adds aᵢ b to
 /// the columns from i on, so that columns 0 to 9 get 1, 3, 5, 7, 9, 9, 7, 5, 3 and 1 terms below 2^52.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 pub(crate) fn multiply<V: Lanes>(a: [V; 5], b: [V; 5], start: [V; 5]) -> [V; 10] {
     let [a0, a1, a2, a3, a4] = a;
     let [z0, z1, z2, z3, z4] = start;
@@ -55,7 +55,7 @@ pub(crate) fn multiply<V: Lanes>(a: [V; 5], b: [V; 5], start: [V; 5]) -> [V; 10]
 }
 
 /// z + a b: column j gets the low half of a bⱼ and the high half of a bⱼ₋₁.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 fn row<V: Lanes>(a: V, b: [V; 5], z: [V; 6]) -> [V; 6] {
     let [b0, b1, b2, b3, b4] = b;
     let [z0, z1, z2, z3, z4, z5] = z;
@@ -63,4 +63,39 @@ fn row<V: Lanes>(a: V, b: [V; 5], z: [V; 6]) -> [V; 6] {
     let (z3, z4) = (z3.madd_low(a, b3), z4.madd_low(a, b4));
     let (z1, z2, z3) = (z1.madd_high(a, b0), z2.madd_high(a, b1), z3.madd_high(a, b2));
     [z0, z1, z2, z3, z4.madd_high(a, b3), z5.madd_high(a, b4)]
+}
+
+#[cfg(test)]
+mod tests {
+    use num_bigint::BigUint;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::emulated::Emulated;
+    use crate::model::{self, corners, load, number, numbers};
+
+    #[test]
+    fn columns_of_extreme_limbs_are_the_product_and_have_as_many_terms_as_said() {
+        let terms = [1, 3, 5, 7, 9, 9, 7, 5, 3, 1];
+        for a in corners([M52 + 1; 5]) {
+            for b in corners([u64::MAX; 5]) {
+                let product = multiply::<Emulated>(load((), [a; 4]), load((), [b; 4]), load((), [[0; 5]; 4]));
+                assert_eq!(numbers(product)[1], number(a) * number(b.map(|limb| limb & M52)));
+                let rows = product.map(Emulated::to_row);
+                assert!(rows.iter().zip(terms).all(|(row, terms)| row.0[0] <= terms * M52), "{a:?} times {b:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn words_become_limbs_and_limbs_words(bytes in any::<[u8; 32]>()) {
+            let words = words(&bytes);
+            let limbs = limbs(words);
+            prop_assert_eq!(number(limbs), BigUint::from_bytes_le(&bytes));
+            prop_assert_eq!(model::words(&number(limbs)), words);
+            let packed = pack::<Emulated>(load((), [limbs; 4]));
+            prop_assert_eq!(packed.map(|word| word.to_row().0), words.map(|word| [word; 4]));
+        }
+    }
 }

@@ -43,7 +43,7 @@ impl<V: Lanes> Scalar<V> {
     /// A digest modulo l.
     ///
     /// digest / R < 2^252 + l, times R² < l, divided by R: below 2^246 + l.
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn of_digest(digest: [V; 8]) -> Self {
         let [proof, ..] = digest;
         Self(subtract_l(multiply(divide(limbs(digest)), radix::all(proof, R2))))
@@ -52,7 +52,7 @@ impl<V: Lanes> Scalar<V> {
     /// self + k a mod l for a digest k: the second half of a signature.
     ///
     /// k a comes out below 2^246 + l as in `of_digest`, so the sum is below 2l + 2^246, and l comes off at most twice.
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn plus_product(self, k: [V; 8], a: &Secret) -> Self {
         let [r0, r1, r2, r3, r4] = self.0;
         let [s0, s1, s2, s3, s4] = multiply(divide(limbs(k)), radix::all(r0, a.0));
@@ -60,20 +60,20 @@ impl<V: Lanes> Scalar<V> {
         Self(subtract_l(subtract_l(sum)))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn limbs(self) -> [V; 5] {
         self.0
     }
 
     /// Little-endian, of each lane.
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     pub(crate) fn to_bytes(self) -> [[u8; 32]; 4] {
         each_of_four(V::transpose(radix::pack(self.0)), V::to_bytes)
     }
 }
 
 /// A digest's little-endian words as ten limbs below 2^52.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 fn limbs<V: Lanes>(words: [V; 8]) -> [V; 10] {
     let [w0, w1, w2, w3, w4, w5, w6, w7] = words;
     let m = w0.splat(M52);
@@ -92,14 +92,14 @@ fn limbs<V: Lanes>(words: [V; 8]) -> [V; 10] {
 }
 
 /// a b / R, below a b / R + l, for limbs below 2^52.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 fn multiply<V: Lanes>(a: [V; 5], b: [V; 5]) -> [V; 5] {
     let [proof, ..] = a;
     divide(radix::multiply(a, b, [proof.splat(0); 5]))
 }
 
 /// x / R modulo l, below x / R + l, its limbs below 2^52; x has columns below 2^56 and is below 2^513.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 fn divide<V: Lanes>(x: [V; 10]) -> [V; 5] {
     let [x0, x1, x2, x3, x4, x5, x6, x7, x8, x9] = x;
     debug_assert!(are_below(&x, [1 << 56; 10]));
@@ -112,7 +112,7 @@ fn divide<V: Lanes>(x: [V; 10]) -> [V; 5] {
 
 /// (x + q l) / 2^52 for the q that makes this a division without rest. Every column gets at most two terms below 2^52
 /// and a carry below 2^5, so five rounds leave columns below 2^57.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 fn clear_lowest<V: Lanes>(x: [V; 6]) -> [V; 5] {
     let [x0, x1, x2, x3, x4, x5] = x;
     let [l0, l1, l2, _, l4] = radix::all(x0, L);
@@ -125,7 +125,7 @@ fn clear_lowest<V: Lanes>(x: [V; 6]) -> [V; 5] {
 }
 
 /// Limbs below 2^52 from limbs below 2^63, but for the last one, which is as large as the number.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 fn carry<V: Lanes>(x: [V; 5]) -> [V; 5] {
     let [c0, c1, c2, c3, c4] = x;
     let m = c0.splat(M52);
@@ -138,7 +138,7 @@ fn carry<V: Lanes>(x: [V; 5]) -> [V; 5] {
 }
 
 /// The same for limbs that may be negative, as two's complement above -2^62. So may be the last one of the result.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 pub(crate) fn borrow<V: Lanes>(x: [V; 5]) -> [V; 5] {
     let [c0, c1, c2, c3, c4] = x;
     let m = c0.splat(M52);
@@ -150,7 +150,7 @@ pub(crate) fn borrow<V: Lanes>(x: [V; 5]) -> [V; 5] {
 }
 
 /// x - l where that is not negative, x elsewhere.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 fn subtract_l<V: Lanes>(x: [V; 5]) -> [V; 5] {
     let [x0, x1, x2, x3, x4] = x;
     let [l0, l1, l2, _, l4] = radix::all(x0, L);
@@ -164,4 +164,104 @@ fn subtract_l<V: Lanes>(x: [V; 5]) -> [V; 5] {
         x3.select(negative, d3),
         x4.select(negative, d4),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use curve25519_dalek::scalar::Scalar as Dalek;
+    use num_bigint::BigUint;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::emulated::Emulated;
+    use crate::model::{self, corners, digest, l, limbs, load, number, numbers};
+
+    /// A digest of each lane, as words.
+    fn words(digests: [[u8; 64]; 4]) -> [Emulated; 8] {
+        load(
+            (),
+            digests.map(|digest| {
+                let words: Vec<u64> = digest.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+                words.try_into().unwrap()
+            }),
+        )
+    }
+
+    fn check(nonces: [[u8; 64]; 4], answers: [[u8; 64]; 4], a: &Dalek) {
+        let r = Scalar::of_digest(words(nonces));
+        let s = r.plus_product(words(answers), &Secret::new(a));
+        for (lane, (nonce, answer)) in nonces.into_iter().zip(answers).enumerate() {
+            let expected = Dalek::from_bytes_mod_order_wide(&nonce);
+            assert_eq!(r.to_bytes()[lane], expected.to_bytes());
+            assert_eq!(s.to_bytes()[lane], (Dalek::from_bytes_mod_order_wide(&answer) * a + expected).to_bytes());
+        }
+    }
+
+    /// k l + small, as a digest.
+    fn multiple_of_l(k: &BigUint, small: i8) -> [u8; 64] {
+        let number = k * l() + 200_u8 - (200 - i16::from(small)).unsigned_abs();
+        let mut bytes = number.to_bytes_le();
+        bytes.resize(64, 0);
+        bytes.try_into().unwrap()
+    }
+
+    #[test]
+    fn multiples_of_l_and_their_neighbours_are_reduced() {
+        let most: BigUint = ((BigUint::from(1_u8) << 512) - 1_u8) / l();
+        for k in [1_u8.into(), 2_u8.into(), 3_u8.into(), most.clone() - 1_u8, most >> 1] {
+            let digests = [-1, 0, 1, 2].map(|small| multiple_of_l(&k, small));
+            for a in [Dalek::ZERO, Dalek::ONE, -Dalek::ONE, -Dalek::from(2_u8)] {
+                check(digests, digests, &a);
+                check([[0xff; 64]; 4], digests, &a);
+                check(digests, [[0xff; 64]; 4], &a);
+                check(digests, [[0; 64]; 4], &a);
+            }
+        }
+    }
+
+    #[test]
+    fn the_constants_are_what_they_say() {
+        let r = BigUint::from(1_u8) << 260;
+        assert_eq!(number(L), l());
+        assert_eq!(number(R2), &r * &r % l());
+        assert_eq!(L[0].wrapping_mul(NEGATIVE_INVERSE) & M52, M52);
+    }
+
+    #[test]
+    fn divisions_of_extreme_columns_stay_within_their_bounds_and_are_right() {
+        // As a product of limbs below 2^52 and of l leaves them, but for the last ones.
+        let terms = [1, 3, 5, 7, 9, 9, 7, 5, 3, 0];
+        let bounds = terms.map(|terms| (terms << 52) + 1);
+        let r = BigUint::from(1_u8) << 260;
+        for columns in corners(bounds) {
+            let quotient = numbers(divide(load::<Emulated, 10>((), [columns; 4])))[0].clone();
+            assert_eq!(&quotient * &r % l(), number(columns) % l());
+            assert!(quotient <= number(columns) / &r + l());
+        }
+    }
+
+    #[test]
+    fn l_comes_off_once_where_it_does() {
+        for x in [BigUint::ZERO, l() - 1_u8, l(), l() + 1_u8, l() * 2_u8 - 1_u8] {
+            let limbs = crate::radix::limbs(model::words(&x));
+            assert_eq!(numbers(subtract_l(load::<Emulated, 5>((), [limbs; 4])))[0], &x % l(), "{x}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn they_are_the_scalars_of_dalek(r in [digest(), digest(), digest(), digest()], k in [digest(), digest(), digest(), digest()], a in digest()) {
+            check(r, k, &Dalek::from_bytes_mod_order_wide(&a));
+        }
+
+        #[test]
+        fn products_are_divided_by_2_260(a in limbs([M52 + 1; 5]), b in limbs([M52 + 1, M52 + 1, M52 + 1, M52 + 1, 1 << 44])) {
+            let made = numbers(multiply(load::<Emulated, 5>((), a), load((), b)));
+            for lane in 0..4 {
+                let product = number(a[lane]) * number(b[lane]);
+                prop_assert_eq!((&made[lane] << 260_u16) % l(), &product % l());
+                prop_assert!(made[lane] <= (product >> 260_u16) + l());
+            }
+        }
+    }
 }

@@ -117,7 +117,7 @@ pub(crate) struct Hash<'a>(pub(crate) [&'a Blocks<'a>; 4]);
 impl<V: Lanes> Work<V> for Hash<'_> {
     type Output = [V; 8];
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn run(self, cpu: V::Cpu) -> [V; 8] {
         let [a, b, c, d] = self.0;
         let mut state = [V::all(cpu, 0); 8];
@@ -138,7 +138,7 @@ impl<V: Lanes> Work<V> for Hash<'_> {
 }
 
 /// Takes one more block into the states of the mask (§6.4.2).
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 fn compress<V: Lanes>(cpu: V::Cpu, state: &mut [V; 8], (mask, blocks): (Mask, [&Block; 4])) {
     let mut schedule = words(cpu, blocks);
     let [first, rest @ ..] = &ROUND;
@@ -153,7 +153,7 @@ fn compress<V: Lanes>(cpu: V::Cpu, state: &mut [V; 8], (mask, blocks): (Mask, [&
 }
 
 /// The sixteen big-endian words of a block of each message.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 fn words<V: Lanes>(cpu: V::Cpu, blocks: [&Block; 4]) -> [V; 16] {
     let [a, b, c, d] = each_of_four(blocks, |block| block.as_chunks().0);
     let mut words = [V::all(cpu, 0); 16];
@@ -166,7 +166,7 @@ fn words<V: Lanes>(cpu: V::Cpu, blocks: [&Block; 4]) -> [V; 16] {
 }
 
 /// Written out, so that moving a word to its next place is a matter of names.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 fn sixteen_rounds<V: Lanes>(state: [V; 8], schedule: &[V; 16], constants: &[u64; 16]) -> [V; 8] {
     let [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, wa, wb, wc, wd, we, wf] = *schedule;
     let [k0, k1, k2, k3, k4, k5, k6, k7, k8, k9, ka, kb, kc, kd, ke, kf] = *constants;
@@ -188,7 +188,7 @@ fn sixteen_rounds<V: Lanes>(state: [V; 8], schedule: &[V; 16], constants: &[u64;
     round(state, (wf, kf))
 }
 
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 fn round<V: Lanes>([a, b, c, d, e, f, g, h]: [V; 8], (word, constant): (V, u64)) -> [V; 8] {
     let word = word.add_wrapping(word.splat(constant));
     let sigma_e = e.rotate_right::<14>().xor3(e.rotate_right::<18>(), e.rotate_right::<41>());
@@ -199,7 +199,7 @@ fn round<V: Lanes>([a, b, c, d, e, f, g, h]: [V; 8], (word, constant): (V, u64))
 }
 
 /// The next sixteen words of the schedule, each in the place of the one sixteen before it.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 fn extend<V: Lanes>(schedule: &mut [V; 16]) {
     let [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, wa, wb, wc, wd, we, wf] = *schedule;
     let w0 = scheduled([w0, w1, w9, we]);
@@ -222,9 +222,42 @@ fn extend<V: Lanes>(schedule: &mut [V; 16]) {
 }
 
 /// From the words 16, 15, 7 and 2 before it.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 fn scheduled<V: Lanes>([w16, w15, w7, w2]: [V; 4]) -> V {
     let s0 = w15.rotate_right::<1>().xor3(w15.rotate_right::<8>(), w15.shr::<7>());
     let s1 = w2.rotate_right::<19>().xor3(w2.rotate_right::<61>(), w2.shr::<6>());
     w16.add_wrapping(s0).add_wrapping(w7.add_wrapping(s1))
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest as _, Sha512};
+
+    use super::*;
+    use crate::emulated::Emulated;
+
+    /// The digests of head ‖ message of four lengths.
+    fn check<const HEAD: usize>(lengths: [usize; 4]) {
+        let head: [u8; HEAD] = std::array::from_fn(|i| u8::try_from(i).unwrap());
+        let bytes: Vec<u8> = (0..1_000_u32).flat_map(|i| (i * i).to_le_bytes()).collect();
+        let messages = lengths.map(|length| &bytes[..length]);
+        let blocks = messages.map(|message| Blocks::new(&head, message));
+        let words = Emulated::run((), Hash(blocks.each_ref())).map(|word| word.to_row().0);
+        for (lane, message) in messages.iter().enumerate() {
+            let digest: Vec<u8> = words.iter().flat_map(|word| word[lane].to_le_bytes()).collect();
+            assert_eq!(
+                digest,
+                Sha512::new().chain_update(head).chain_update(message).finalize().to_vec(),
+                "{lengths:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn messages_of_every_length_have_the_digests_of_sha2() {
+        for length in 0..520 {
+            check::<32>([length, length + 1, 0, 520 - length]);
+            check::<64>([length, 3, length + 300, 519]);
+        }
+    }
 }

@@ -47,7 +47,7 @@ impl Batch<'_> {
 impl<V: Lanes> Work<V> for Batch<'_> {
     type Output = ();
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn run(self, cpu: V::Cpu) {
         let Self { context, messages, signatures } = self;
         let mut nonces = [Scalar::<V>::zero(cpu); encode::MAX];
@@ -82,7 +82,7 @@ pub(crate) struct Alone<'a> {
 impl<V: Lanes> Work<V> for Alone<'_> {
     type Output = Signature;
 
-    #[inline(always)]
+    #[cfg_attr(not(test), inline(always))]
     fn run(self, cpu: V::Cpu) -> Signature {
         let Self { context, message } = self;
         let blocks = nonce_blocks(context.key, message);
@@ -110,9 +110,39 @@ fn answer_blocks<'a>(key: &Key, point: &[u8; 32], message: &'a [u8]) -> Blocks<'
 }
 
 /// Four messages: in place of those that are missing the first one again, whose results are thrown away.
-#[inline(always)]
+#[cfg_attr(not(test), inline(always))]
 fn four<'a>(messages: &[&'a [u8]]) -> [&'a [u8]; LANES] {
     let first = messages.first().copied().unwrap_or_default();
     let or_first = |at: usize| messages.get(at).copied().unwrap_or(first);
     [first, or_first(1), or_first(2), or_first(3)]
+}
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::{Signer as _, SigningKey};
+
+    use super::*;
+    use crate::emulated::Emulated;
+    use crate::table::Build;
+
+    /// Without the processor's instructions, and with a stop at any overflow.
+    #[test]
+    fn batches_of_every_size_are_signed_as_by_dalek_in_emulated_lanes() {
+        let table = Emulated::run((), Build);
+        let bytes: Vec<u8> = (0..=255).cycle().take(700).collect();
+        for n in 0..=Batch::MAX {
+            let dalek = SigningKey::from_bytes(&[u8::try_from(n).unwrap(); 32]);
+            let key = Key::from_seed(dalek.as_bytes());
+            let secret = Secret::new(&key.scalar);
+            let context = Context { key: &key, secret: &secret, table: &table };
+            let messages: Vec<&[u8]> = (0..n).map(|i| &bytes[i..(17 * i * (n + 3)) % 601 + i]).collect();
+            let mut signatures = vec![Signature::from_bytes(&[0; 64]); n];
+            Emulated::run((), Batch { context, messages: &messages, signatures: &mut signatures });
+            for (message, signature) in messages.iter().zip(&signatures) {
+                let expected = dalek.sign(message);
+                assert_eq!(*signature, expected, "one of {n}");
+                assert_eq!(Emulated::run((), Alone { context, message }), expected, "alone");
+            }
+        }
+    }
 }

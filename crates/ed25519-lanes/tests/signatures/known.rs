@@ -4,7 +4,7 @@ use ed25519_lanes::{Acceleration, ExpandedSecretKey, KeyMismatch, SignError, Sig
 
 use crate::random::{every_signer, sign_all};
 
-/// RFC 8032 §7.1: seed, public key, message, signature.
+/// RFC 8032 §7.1: seed, public key, message, signature; all but the one whose message has 1,023 bytes.
 const RFC_8032: [[&str; 4]; 4] = [
     [
         "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
@@ -32,6 +32,14 @@ const RFC_8032: [[&str; 4]; 4] = [
     ],
 ];
 
+/// TEST 1024, the same by lines.
+const TEST_1024: &str = include_str!("rfc8032-test-1024.txt");
+
+fn vectors() -> impl Iterator<Item = [&'static str; 4]> {
+    let lines: Vec<&str> = TEST_1024.lines().collect();
+    RFC_8032.into_iter().chain([lines.try_into().unwrap()])
+}
+
 fn bytes(hex: &str) -> Vec<u8> {
     hex::decode(hex).unwrap()
 }
@@ -42,7 +50,7 @@ fn seed(hex: &str) -> [u8; 32] {
 
 #[test]
 fn the_vectors_of_rfc_8032_come_out_alone_and_in_batches() {
-    for [secret, public, message, signature] in RFC_8032 {
+    for [secret, public, message, signature] in vectors() {
         for signer in every_signer(&seed(secret)) {
             assert_eq!(signer.verifying_key().as_bytes().as_slice(), bytes(public));
             let message = bytes(message);

@@ -1,7 +1,12 @@
 //! Random keys, messages and batches, against ed25519-dalek and aws-lc-rs.
 //!
-//! `cargo test` tries a few thousand. `LANES_TEST_SIGNATURES=10000000 cargo test --release -p ed25519-lanes --test
-//! signatures -- random --nocapture` tries as many as are asked for; `LANES_TEST_SEED` starts elsewhere.
+//! `cargo test` tries a few thousand; `LANES_RANDOM` says how many, `LANES_RANDOM_SEED` begins elsewhere:
+//!
+//! ```text
+//! LANES_RANDOM=10000000 cargo test --profile bench -p ed25519-lanes --test signatures -- random --nocapture
+//! ```
+
+use std::time::Instant;
 
 use aws_lc_rs::signature::Ed25519KeyPair;
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -49,33 +54,48 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
+/// Messages of one key, and dalek's signatures of them, which aws-lc-rs makes as well.
+fn batch(source: &mut Source, seed: &[u8; 32]) -> (Vec<Vec<u8>>, Vec<Signature>) {
+    let dalek = SigningKey::from_bytes(seed);
+    let aws = Ed25519KeyPair::from_seed_unchecked(seed).unwrap();
+    let count = 1 + source.below(70);
+    let message = |_| {
+        let length = source.below(700);
+        source.bytes(length)
+    };
+    let messages: Vec<Vec<u8>> = (0..count).map(message).collect();
+    let expected: Vec<Signature> = messages.iter().map(|message| dalek.sign(message)).collect();
+    for (message, expected) in messages.iter().zip(&expected) {
+        assert_eq!(aws.sign(message).as_ref(), expected.to_bytes());
+    }
+    (messages, expected)
+}
+
 #[test]
 fn random_signatures_are_those_of_dalek_and_aws_lc() {
-    let wanted = setting("LANES_TEST_SIGNATURES", 3_000);
-    let mut source = Source(setting("LANES_TEST_SEED", 0) << 40, Vec::new());
-    let mut compared = 0;
-    while compared < wanted {
+    let (wanted, first) = (setting("LANES_RANDOM", 3_000), setting("LANES_RANDOM_SEED", 0));
+    let (mut source, began) = (Source(first << 40, Vec::new()), Instant::now());
+    let (mut together, mut alone, mut keys) = (0, 0, 0);
+    while together < wanted {
         let seed: [u8; 32] = source.bytes(32).try_into().unwrap();
-        let dalek = SigningKey::from_bytes(&seed);
-        let aws = Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
-        let messages: Vec<Vec<u8>> = (0..=source.below(70))
-            .map(|_| {
-                let length = source.below(700);
-                source.bytes(length)
-            })
-            .collect();
-        let expected: Vec<Signature> = messages.iter().map(|message| dalek.sign(message)).collect();
-        for (message, expected) in messages.iter().zip(&expected) {
-            assert_eq!(aws.sign(message).as_ref(), expected.to_bytes());
-        }
-        let [fast, portable, _, checked] = <[Signer; 4]>::try_from(every_signer(&seed)).unwrap();
+        let (messages, expected) = batch(&mut source, &seed);
+        let fast = Signer::from_seed(&seed);
         assert!(sign_all(&fast, &messages) == expected, "seed {seed:?}, {messages:?}");
-        assert_eq!(fast.sign(&messages[0]).unwrap(), expected[0]);
-        if compared % 16 == 0 {
-            assert!(sign_all(&portable, &messages) == expected);
-            assert!(sign_all(&checked, &messages) == expected);
+        for (message, expected) in messages.iter().zip(&expected).take(8) {
+            assert_eq!(fast.sign(message).unwrap(), *expected, "seed {seed:?}, {message:?}");
+            alone += 1;
         }
-        compared += messages.len() as u64 + 1;
+        if source.below(16) == 0 {
+            for signer in every_signer(&seed) {
+                assert!(sign_all(&signer, &messages) == expected, "{:?}, seed {seed:?}, {messages:?}", signer.path());
+            }
+        }
+        together += messages.len() as u64;
+        keys += 1;
     }
-    println!("{compared} signatures are the same, by {:?}", Signer::from_seed(&[0; 32]).path());
+    let path = Signer::from_seed(&[0; 32]).path();
+    println!(
+        "{together} signatures in {keys} batches and {alone} alone are the same, by {path:?}, seed {first}, {:?}",
+        began.elapsed()
+    );
 }
