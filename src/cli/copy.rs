@@ -16,6 +16,7 @@ use super::serve::Signals;
 use super::{CliError, Global};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{Config, ConfigError, master_key};
+use crate::store::assertions::UsedAssertion;
 use crate::store::transfer::{Followed, Outcome, Progress, Step, Terms, Transfer, TransferError};
 use crate::store::{Cursor, OpenMode, Store, StoreError, StoreUrl};
 
@@ -57,7 +58,14 @@ pub async fn run(global: &Global, args: CopyArgs) -> Result<(), CliError> {
     let target = open(&to, OpenMode::CreateIfMissing)?;
     let names = Names { from: from.to_string(), to: to.to_string() };
     let copy = Copy { global, names, key, progress: Progress::default() };
-    copy.run((source, target), &args, useful_from(&config)).await
+    let terms = Terms {
+        from: &copy.names.from,
+        replaces: args.replace_target,
+        random: [rand::random(), rand::random()],
+        useful_from: useful_from(&config),
+        replayable_from: UsedAssertion::replayable_from(Clock::System.now(), config.keys.clock_skew),
+    };
+    copy.run((source, target), &args, terms).await
 }
 
 fn url(flag: &'static str, text: &str) -> Result<StoreUrl, CliError> {
@@ -117,14 +125,8 @@ impl Copy<'_> {
         &self,
         (source, target): (Arc<dyn Store>, Arc<dyn Store>),
         args: &CopyArgs,
-        useful_from: UnixTime,
+        terms: Terms<'_>,
     ) -> Result<(), CliError> {
-        let terms = Terms {
-            from: &self.names.from,
-            replaces: args.replace_target,
-            random: [rand::random(), rand::random()],
-            useful_from,
-        };
         let begun = Transfer::begin((&*source, &*target), terms, &self.progress);
         let mut transfer = shown(|| Some("looking the source over".to_owned()), begun).await.map_err(|e| failed(&e))?;
         let position = transfer.position().await.map_err(|error| failed(&error))?;

@@ -54,6 +54,7 @@ async fn check(global: &Global) -> Result<(), CliError> {
         ("keys", report.keys.to_string()),
         ("revocations", report.revocations.to_string()),
         ("tokens", report.tokens.to_string()),
+        ("assertions", report.assertions.to_string()),
         ("durability", report.durability.clone()),
     ];
     lines.extend(report.warnings.iter().map(|warning| ("warning", warning.clone())));

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
+use super::assertions::UsedAssertion;
 use super::{
     Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
     StoreReport, TokenPosition, TokenRecord,
@@ -106,6 +107,9 @@ impl Store for LateStore {
         fn find_token<'a>(digest: SecretHash) -> Option<TokenRecord>;
         fn list_tokens<'a>(after: Option<TokenPosition>, limit: usize) -> Vec<TokenRecord>;
         fn purge_tokens<'a>(before: UnixTime, limit: usize) -> usize;
+        fn put_assertion<'a>(used: UsedAssertion) -> ();
+        fn list_assertions<'a>(after: Option<UsedAssertion>, limit: usize) -> Vec<UsedAssertion>;
+        fn purge_assertions<'a>(before: UnixTime, limit: usize) -> usize;
         fn put_secret_uses<'a>(uses: Vec<SecretUse>) -> ();
         fn list_secret_uses<'a>(id: &'a ClientId) -> SecretUses;
         fn put_secret_uses_since<'a>(day: UnixDay) -> ();

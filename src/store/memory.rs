@@ -2,10 +2,11 @@
 //!
 //! It keeps the whole contract but durability.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::assertions::UsedAssertion;
 use super::{
     Change, Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
     StoreReport, TokenPosition, TokenRecord,
@@ -31,6 +32,7 @@ struct State {
     last_revocation: u64,
     secret_uses: BTreeMap<(ClientId, SecretId), UnixDay>,
     tokens: BTreeMap<SecretHash, TokenRecord>,
+    assertions: BTreeSet<UsedAssertion>,
     notes: BTreeMap<String, String>,
 }
 
@@ -128,6 +130,27 @@ impl State {
         let expired: Vec<SecretHash> = expired.map(|token| token.digest).collect();
         for digest in &expired {
             self.tokens.remove(digest);
+        }
+        expired.len()
+    }
+
+    fn put_assertion(&mut self, used: UsedAssertion) -> Result<(), StoreError> {
+        if self.assertions.iter().any(|held| held.digest == used.digest) {
+            return Err(StoreError::Conflict);
+        }
+        self.assertions.insert(used);
+        Ok(())
+    }
+
+    fn list_assertions(&self, after: Option<UsedAssertion>, limit: usize) -> Vec<UsedAssertion> {
+        self.assertions.iter().filter(|used| Some(**used) > after).take(limit).copied().collect()
+    }
+
+    fn purge_assertions(&mut self, before: UnixTime, limit: usize) -> usize {
+        let expired: Vec<_> =
+            self.assertions.iter().take_while(|used| used.expires_at < before).take(limit).copied().collect();
+        for used in &expired {
+            self.assertions.remove(used);
         }
         expired.len()
     }
@@ -231,6 +254,18 @@ impl Store for MemoryStore {
         ready(Ok(self.state().purge_tokens(before, limit)))
     }
 
+    fn put_assertion(&self, used: UsedAssertion) -> Pending<'_, ()> {
+        ready(self.state().put_assertion(used))
+    }
+
+    fn list_assertions(&self, after: Option<UsedAssertion>, limit: usize) -> Pending<'_, Vec<UsedAssertion>> {
+        ready(Ok(self.state().list_assertions(after, limit)))
+    }
+
+    fn purge_assertions(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
+        ready(Ok(self.state().purge_assertions(before, limit)))
+    }
+
     fn put_secret_uses(&self, uses: Vec<SecretUse>) -> Pending<'_, ()> {
         self.state().put_secret_uses(uses);
         ready(Ok(()))
@@ -263,6 +298,7 @@ impl Store for MemoryStore {
             keys: state.keys.as_ref().map_or(0, |records| records.keys.len()) as u64,
             revocations: state.revocations.len() as u64,
             tokens: state.tokens.len() as u64,
+            assertions: state.assertions.len() as u64,
             durability: "nothing survives the process".to_owned(),
             problems: Vec::new(),
             warnings: Vec::new(),

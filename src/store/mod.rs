@@ -1,7 +1,7 @@
 //! What survives a restart: clients, signing keys, the feed of their changes, and revocations.
 //!
-//! [`Store`] is the contract, `memory`, `sqlite` and `redis` keep it, `cache`, `revoked`, `tokens` and `uses` stand between
-//! requests and any of them. Leaves the meaning of what is stored to `oauth` and `keys`.
+//! [`Store`] is the contract, `memory`, `sqlite` and `redis` keep it, `cache`, `revoked`, `tokens` and `uses` stand
+//! between requests and any of them. Leaves the meaning of what is stored to `oauth` and `keys`.
 //!
 //! # The contract
 //! Every backend passes the same suite (`tests/it/store_contract`):
@@ -12,12 +12,15 @@
 //! - **The feed is complete.** [`Store::changes_since`] names everything that changed after a cursor, in order, or
 //!   says that it no longer can ([`Changes::gap`]), whoever wrote it.
 //! - **Reads see acknowledged writes.** After `Ok`, every later read of any process sees the write.
+//! - **Once is once.** Of all who say that an assertion was used, wherever they are, one is told `Ok`, until its record
+//!   is purged.
 //! - **A copy is the same.** What is copied from another store keeps its revision, and copied twice it is there once.
 //! - **A use is no change.** When a secret was last used is kept beside its client: writing it down neither counts
 //!   as a write of the client nor stands in the feed, and it goes with the secret.
 //! - **Never a block.** No method blocks the calling thread; each answers or fails within the backend's deadline.
 //! - **Bytes are bytes.** Ids are compared exactly: no case folding, no trimming.
 
+pub mod assertions;
 pub mod cache;
 pub mod late;
 pub mod memory;
@@ -41,6 +44,7 @@ use serde::Serialize;
 pub use redis::{RedisOptions, RedisUrl};
 pub use url::{OpenMode, StoreOptions, StoreUrl};
 
+use self::assertions::UsedAssertion;
 use crate::clock::{UnixDay, UnixTime};
 use crate::jwt::TokenId;
 use crate::keys::{KeyRecord, MasterKeyCheck};
@@ -190,6 +194,8 @@ pub struct StoreReport {
     pub revocations: u64,
     /// Opaque tokens, expired ones that wait for their removal included.
     pub tokens: u64,
+    /// Used assertions, expired ones that wait for their removal included.
+    pub assertions: u64,
     /// What an acknowledged write survives, and what it does not.
     pub durability: String,
     /// What is wrong; empty when all is well.
@@ -273,6 +279,15 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Removes up to `limit` opaque tokens that expired before `before`; returns how many.
     fn purge_tokens(&self, before: UnixTime, limit: usize) -> Pending<'_, usize>;
+
+    /// Notes that an assertion was used; a conflict when it was before. No entry in the feed.
+    fn put_assertion(&self, used: UsedAssertion) -> Pending<'_, ()>;
+
+    /// Up to `limit` used assertions after one, in their order. Fewer than `limit` are all there are.
+    fn list_assertions(&self, after: Option<UsedAssertion>, limit: usize) -> Pending<'_, Vec<UsedAssertion>>;
+
+    /// Removes up to `limit` used assertions that expired before `before`; returns how many.
+    fn purge_assertions(&self, before: UnixTime, limit: usize) -> Pending<'_, usize>;
 
     /// Notes when secrets were used. The latest day of a secret stays, in whatever order they come; what its client no
     /// longer has, or never had, is passed over. Does not touch the client: not its revision, not the feed.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use super::assertions::UsedAssertion;
 use super::{
     Changes, Cursor, KeyRecords, News, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
     StoreReport, TokenPosition, TokenRecord,
@@ -117,6 +118,18 @@ impl Store for ObservedStore {
 
     fn purge_tokens(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
         self.observe("purge_tokens", self.inner.purge_tokens(before, limit))
+    }
+
+    fn put_assertion(&self, used: UsedAssertion) -> Pending<'_, ()> {
+        self.observe("put_assertion", self.inner.put_assertion(used))
+    }
+
+    fn list_assertions(&self, after: Option<UsedAssertion>, limit: usize) -> Pending<'_, Vec<UsedAssertion>> {
+        self.observe("list_assertions", self.inner.list_assertions(after, limit))
+    }
+
+    fn purge_assertions(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
+        self.observe("purge_assertions", self.inner.purge_assertions(before, limit))
     }
 
     fn put_secret_uses(&self, uses: Vec<SecretUse>) -> Pending<'_, ()> {

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::keys::rotation::is_due;
 use crate::keys::{KeyError, Kid, Lead, MasterKey};
 use crate::oauth::Algorithm;
+use crate::store::assertions::UsedAssertion;
 use crate::store::{Store, StoreError};
 
 /// How many expired revocations go at a time.
@@ -34,26 +35,30 @@ const LAST_USES_DEADLINE: Duration = Duration::from_secs(2);
 const ROTATE_AGAIN: Duration = Duration::from_secs(5);
 
 impl Follower {
-    /// Removes revocations and opaque tokens that no clock takes for valid any more, however wrong it was at the start: a few
-    /// at a time, so that no other write waits for it, and beside the follower, so that a slow disk does not keep it
-    /// from the news.
+    /// Removes revocations and opaque tokens that no clock takes for valid any more, however wrong it was at the start, and
+    /// used assertions that are refused for their age: a few at a time, so that no other write waits for it, and beside
+    /// the follower, so that a slow disk does not keep it from the news.
     pub(super) fn purge_revocations(&mut self) {
         let Config { keys, token, .. } = &self.app.config;
         let before = self.app.clock.now().minus(keys.clock_skew + token.max_lifetime);
+        let used_before = UsedAssertion::kept_from(self.app.clock.now(), keys.clock_skew);
         self.app.revoked.forget_expired(before, PURGE_AT_ONCE);
         if self.purge.as_ref().is_some_and(|purge| !purge.is_finished()) {
             return;
         }
         let store = Arc::clone(&self.store);
         self.purge = Some(tokio::spawn(async move {
-            let (revocations, tokens) =
-                (store.purge_revocations(before, PURGE_AT_ONCE).await, store.purge_tokens(before, PURGE_AT_ONCE).await);
-            for purged in [revocations, tokens] {
+            let purged = [
+                store.purge_revocations(before, PURGE_AT_ONCE).await,
+                store.purge_tokens(before, PURGE_AT_ONCE).await,
+                store.purge_assertions(used_before, PURGE_AT_ONCE).await,
+            ];
+            for purged in purged {
                 match purged {
                     Ok(PURGE_AT_ONCE) => return,
                     Ok(_) => {}
                     // A store that can be read but not written still serves.
-                    Err(error) => tracing::warn!(%error, "expired revocations and tokens could not be removed"),
+                    Err(error) => tracing::warn!(%error, "what has expired could not be removed"),
                 }
             }
             tokio::time::sleep(PURGE_EVERY).await;

@@ -2,6 +2,7 @@
 
 use deadpool_redis::redis::{AsyncCommands as _, Value, cmd, pipe};
 
+use super::assertions;
 use super::connection::Connections;
 use super::error::{Failure, Next};
 use super::health::{self, require_sound};
@@ -94,6 +95,7 @@ async fn counts(session: &mut Session) -> Result<StoreReport, Failure> {
         keys: keys.map_or(0, |keys| keys.keys.len() as u64),
         revocations,
         tokens: tokens::count(session).await?,
+        assertions: assertions::count(session).await?,
         problems,
     })
 }

@@ -15,6 +15,7 @@
 //! | `{jeton}:keys` | string | all signing keys, encrypted under the master key |
 //! | `{jeton}:revoked` | sorted set | revoked tokens by the second of their end |
 //! | `{jeton}:revocations` | sorted set | revoked tokens by their position in the feed |
+//! | `{jeton}:assertions` | sorted set | used assertions by the second of their end |
 //! | `{jeton}:notes` | hash | notes about the store itself |
 //! | `{jeton}:written:CHANCE` | string | what a write did, for some seconds: it may be asked again |
 //! | `{jeton.N}:token:DIGEST` | string | an opaque token, by the 32 bytes of its keyed digest; goes by itself |
@@ -84,6 +85,10 @@ impl Keys {
 
     pub fn revocations(&self) -> Key {
         self.common("revocations")
+    }
+
+    pub fn assertions(&self) -> Key {
+        self.common("assertions")
     }
 
     pub fn notes(&self) -> Key {

@@ -1,15 +1,16 @@
 //! The shared store: Redis alone, under Sentinel or as a Cluster, for as many servers as there are.
 //!
 //! `keys` is the table of all names, `records` the form of the values, `scripts` what is one step of the server;
-//! `clients`, `signing_keys`, `feed`, `revocations`, `tokens` and `uses` are the methods of the contract by their
-//! subject. `connection` runs them, behind the `breaker`, over a `link`, as a `session`; `sentinel` finds the master, `push`
-//! hears of the writes of others, `backoff` spaces tries, `error` says what each failure means, `health` whether a
+//! `clients`, `signing_keys`, `feed`, `revocations`, `tokens`, `assertions` and `uses` are the methods of the contract by
+//! their subject. `connection` runs them, behind the `breaker`, over a `link`, as a `session`; `sentinel` finds the
+//! master, `push` hears of the writes of others, `backoff` spaces tries, `error` says what each failure means, `health` whether a
 //! server can be trusted, `check` looks the data over, `url` which one is meant.
 //!
 //! Invariants: a write and its entry in the feed are one script, done once however often it is sent; "nothing there"
 //! is an answer only together with the epoch of the store, so that one that was emptied is missed and not believed;
 //! a key of another type, or with a value that cannot be read, is damage.
 
+mod assertions;
 mod backoff;
 mod breaker;
 mod check;
@@ -37,6 +38,7 @@ use std::time::Duration;
 
 use self::connection::Connections;
 use self::link::Maker;
+use super::assertions::UsedAssertion;
 use super::transfer;
 use super::url::OpenMode;
 use super::{
@@ -168,6 +170,18 @@ impl Store for RedisStore {
 
     fn purge_tokens(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
         tokens::purge(&self.redis, before, limit)
+    }
+
+    fn put_assertion(&self, used: UsedAssertion) -> Pending<'_, ()> {
+        assertions::put(&self.redis, used)
+    }
+
+    fn list_assertions(&self, after: Option<UsedAssertion>, limit: usize) -> Pending<'_, Vec<UsedAssertion>> {
+        assertions::list(&self.redis, after, limit)
+    }
+
+    fn purge_assertions(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
+        assertions::purge(&self.redis, before, limit)
     }
 
     fn put_secret_uses(&self, uses: Vec<SecretUse>) -> Pending<'_, ()> {

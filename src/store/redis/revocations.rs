@@ -49,10 +49,11 @@ async fn page(session: &mut Session, found: &mut Revocations, limit: usize) -> R
     }
     let ends: Vec<Vec<Option<f64>>> = session.read(scores).await?;
     for ((token, position), end) in later.iter().zip(ends.into_iter().flatten()) {
-        found.cursor = Cursor(whole(*position)?.saturating_mul(TAGS.into()));
+        found.cursor = Cursor(whole(*position).ok_or_else(damaged)?.saturating_mul(TAGS.into()));
         let Some(end) = end else { continue };
         let token = TokenId(token.as_slice().try_into().map_err(|_| damaged())?);
-        found.entries.push(Revocation { token, expires_at: UnixTime::from_seconds(whole(end)?) });
+        let expires_at = UnixTime::from_seconds(whole(end).ok_or_else(damaged)?);
+        found.entries.push(Revocation { token, expires_at });
     }
     Ok(later.len())
 }
@@ -62,8 +63,8 @@ async fn page(session: &mut Session, found: &mut Revocations, limit: usize) -> R
     clippy::cast_sign_loss,
     reason = "scores are whole numbers that a double holds exactly"
 )]
-fn whole(score: f64) -> Result<u64, StoreError> {
-    if score.is_finite() && score >= 0.0 { Ok(score as u64) } else { Err(damaged()) }
+pub fn whole(score: f64) -> Option<u64> {
+    (score.is_finite() && score >= 0.0).then_some(score as u64)
 }
 
 fn damaged() -> StoreError {

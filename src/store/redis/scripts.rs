@@ -38,6 +38,8 @@ scripts! {
     PUT_TOKEN = "put_token.lua";
     /// Removes expired tokens of a bucket.
     PURGE_TOKENS = "purge_tokens.lua";
+    /// Notes that an assertion was used.
+    PUT_ASSERTION = "write.lua" "put_assertion.lua";
     /// Notes uses of secrets.
     PUT_SECRET_USES = "put_secret_uses.lua";
     /// Notes since when uses are known.

@@ -9,6 +9,7 @@
 //! that was replaced under us is noticed and never written to again. SQLite is the bundled one, newer than the
 //! WAL-reset race (3.51.3).
 
+mod assertions;
 mod error;
 mod notes;
 mod open_file;
@@ -29,6 +30,7 @@ use tokio::sync::oneshot;
 use self::open_file::OpenFile;
 use self::reader::Reader;
 use self::writer::Writer;
+use super::assertions::UsedAssertion;
 use super::url::OpenMode;
 use super::{
     Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
@@ -161,6 +163,18 @@ impl Store for SqliteStore {
 
     fn purge_tokens(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
         answer(self.writer.queue(move |transaction| tokens::purge(transaction, before, limit)), WRITE_DEADLINE)
+    }
+
+    fn put_assertion(&self, used: UsedAssertion) -> Pending<'_, ()> {
+        answer(self.writer.queue(move |transaction| assertions::put(transaction, used)), WRITE_DEADLINE)
+    }
+
+    fn list_assertions(&self, after: Option<UsedAssertion>, limit: usize) -> Pending<'_, Vec<UsedAssertion>> {
+        answer(self.surveys.queue(move |connection| assertions::list(connection, after, limit)), SURVEY_DEADLINE)
+    }
+
+    fn purge_assertions(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
+        answer(self.writer.queue(move |transaction| assertions::purge(transaction, before, limit)), WRITE_DEADLINE)
     }
 
     fn put_secret_uses(&self, uses: Vec<SecretUse>) -> Pending<'_, ()> {

@@ -5,6 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
+use super::assertions;
 use super::revocations;
 use super::schema::SCHEMA;
 use super::secret_uses;
@@ -191,7 +192,7 @@ pub fn check(connection: &mut Connection) -> Result<StoreReport, StoreError> {
     };
     let version = format!("SQLite {}", rusqlite::version());
     let (revocations, tokens) = (revocations::count(connection)?, tokens::count(connection)?);
-    let keys = keys as u64;
+    let (keys, assertions) = (keys as u64, assertions::count(connection)?);
     Ok(StoreReport {
         backend: "sqlite",
         version,
@@ -200,6 +201,7 @@ pub fn check(connection: &mut Connection) -> Result<StoreReport, StoreError> {
         keys,
         revocations,
         tokens,
+        assertions,
         durability: "an acknowledged write survives a crash and a power cut (synchronous=FULL)".to_owned(),
         problems,
         warnings: Vec::new(),

@@ -59,10 +59,16 @@ const MIGRATIONS: [&str; SCHEMA as usize] = [
     "
     CREATE TABLE notes (name TEXT NOT NULL PRIMARY KEY, text TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ",
+    "
+    CREATE TABLE assertions (
+        digest BLOB NOT NULL PRIMARY KEY, expires_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX assertions_by_end ON assertions (expires_at);
+",
 ];
 
 /// The schema version of this build.
-pub const SCHEMA: u32 = 5;
+pub const SCHEMA: u32 = 6;
 
 /// The error of a file that is not what it should be.
 pub fn unusable(path: &Path, what: &str) -> StoreError {

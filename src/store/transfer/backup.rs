@@ -35,7 +35,8 @@ pub async fn backup(source: &dyn Store, to: &Path, (random, now): ([u128; 2], Un
 
 async fn fill(source: &dyn Store, fresh: &Path, (random, now): ([u128; 2], UnixTime)) -> Result<(), StoreError> {
     let target = StoreUrl::Sqlite(fresh.to_owned()).open(OpenMode::CreateIfMissing)?;
-    let terms = Terms { from: source.backend(), replaces: false, random, useful_from: UnixTime::from_seconds(0) };
+    let all = UnixTime::from_seconds(0);
+    let terms = Terms { from: source.backend(), replaces: false, random, useful_from: all, replayable_from: all };
     let progress = Progress::default();
     let mut transfer = Transfer::begin((source, &*target), terms, &progress).await.map_err(cause)?;
     transfer.copy().await.map_err(cause)?;

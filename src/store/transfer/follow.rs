@@ -81,12 +81,17 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    /// Beside the changes, which must not wait for it.
+    /// And used assertions. Beside the changes, which must not wait for it.
     async fn follow_tokens(&self, tell: &dyn Fn(Followed)) -> Result<(), TransferError> {
         let mut health = Health { tell, is_interrupted: false };
         loop {
             let started = Instant::now();
-            health.note(self.share_tokens().await).await?;
+            // What can be replayed comes first: it is less, and a window for as long as it is missing.
+            let shared = async {
+                self.share_assertions().await?;
+                self.share_tokens().await
+            };
+            health.note(shared.await).await?;
             tokio::time::sleep((started.elapsed() * TOKENS_SHARE).max(TOKENS_EVERY)).await;
         }
     }

@@ -2,16 +2,17 @@
 //!
 //! A pass walks over both sides in the same order, page by page, writes what the target lacks, and reads again where it
 //! wrote; nothing of it is kept in between. So a pass that was broken off is simply begun again, and one that finds
-//! nothing to do is the proof that the target is complete. `clients`, `tokens`, `revocations` and `keys` know how their
+//! nothing to do is the proof that the target is complete. `clients`, `tokens`, `revocations`, `assertions` and `keys` know how their
 //! records are compared, `mark` keeps unfinished copies and two of them apart, `follow` carries over what comes in
 //! while servers run.
 //!
 //! Invariants:
 //! - Clients and keys become what the source has, and what it no longer has goes. What requests made (revocations,
-//!   opaque tokens, uses of secrets) is only ever added to, so nothing is lost that the target acknowledged.
+//!   opaque tokens, used assertions, uses of secrets) is only ever added to, so nothing is lost that the target acknowledged.
 //! - Keys come last: a target without them was not copied to its end.
 //! - A target that holds anything is written to only when it carries the mark of this source, or on demand.
 
+mod assertions;
 mod backup;
 mod clients;
 mod error;
@@ -55,6 +56,8 @@ pub struct Terms<'a> {
     pub random: [u128; 2],
     /// Revocations and tokens that ended before are of no use to anyone.
     pub useful_from: UnixTime,
+    /// Assertions that ended before are taken by nobody any more.
+    pub replayable_from: UnixTime,
 }
 
 /// Two stores of which one becomes what the other is.
@@ -65,8 +68,9 @@ pub struct Transfer<'a> {
     progress: &'a Progress,
     mark: Mark,
     useful_from: UnixTime,
-    /// How many revocations, clients and tokens there are about.
-    expected: [u64; 3],
+    replayable_from: UnixTime,
+    /// How many revocations, clients, tokens and used assertions there are about.
+    expected: [u64; 4],
 }
 
 impl<'a> Transfer<'a> {
@@ -96,7 +100,8 @@ impl<'a> Transfer<'a> {
         }
         mark::remove_moved(target).await.map_err(TransferError::Target)?;
         mark::carry_backup(source, target).await?;
-        Ok(Self { source, target, progress, mark, useful_from: terms.useful_from, expected })
+        let Terms { useful_from, replayable_from, .. } = terms;
+        Ok(Self { source, target, progress, mark, useful_from, replayable_from, expected })
     }
 
     /// Copies until nothing is left to be copied, and compares both sides.
@@ -123,16 +128,18 @@ impl<'a> Transfer<'a> {
 
     /// Revocations come first, so that no token is known without its own.
     async fn pass(&self, number: u32) -> Result<Pass, TransferError> {
-        let [revocations, clients, tokens] = self.expected;
+        let [revocations, clients, tokens, assertions] = self.expected;
         self.progress.begin(number, 0, revocations);
         let revocations = self.copy_revocations().await?;
         self.progress.begin(number, 1, clients);
         let (clients, secret_uses) = self.copy_clients().await?;
         self.progress.begin(number, 2, tokens);
         let tokens = self.copy_tokens().await?;
-        self.progress.begin(number, 3, 1);
+        self.progress.begin(number, 3, assertions);
+        let assertions = self.copy_assertions().await?;
+        self.progress.begin(number, 4, 1);
         let keys = self.copy_keys().await?;
-        Ok(Pass { clients, secret_uses, tokens, revocations, keys })
+        Ok(Pass { clients, secret_uses, tokens, revocations, assertions, keys })
     }
 
     /// Ends the copy: the target stands for itself from now on. With `moved_to` the source is told first that the target
@@ -158,7 +165,7 @@ fn taken_over(error: StoreError) -> TransferError {
 }
 
 /// How many records of a kind the source has; nothing is copied from a damaged one.
-async fn look_over(source: &dyn Store) -> Result<[u64; 3], TransferError> {
+async fn look_over(source: &dyn Store) -> Result<[u64; 4], TransferError> {
     let report = source.check().await.map_err(TransferError::Source)?;
     if let Some(problem) = report.problems.into_iter().next() {
         return Err(TransferError::Source(StoreError::Corrupt(problem)));
@@ -166,7 +173,7 @@ async fn look_over(source: &dyn Store) -> Result<[u64; 3], TransferError> {
     if report.keys == 0 {
         return Err(TransferError::Nothing);
     }
-    Ok([report.revocations, report.clients, report.tokens])
+    Ok([report.revocations, report.clients, report.tokens, report.assertions])
 }
 
 async fn check_empty(target: &dyn Store, held: Option<&Mark>) -> Result<(), TransferError> {
@@ -177,6 +184,7 @@ async fn check_empty(target: &dyn Store, held: Option<&Mark>) -> Result<(), Tran
         Ok(target.find_keys().await?.is_none()
             && target.list_clients(None, 1).await?.is_empty()
             && target.list_tokens(None, 1).await?.is_empty()
+            && target.list_assertions(None, 1).await?.is_empty()
             && target.revocations_since(Cursor::default(), 1).await?.entries.is_empty())
     };
     if holds_nothing().await.map_err(TransferError::Target)? { Ok(()) } else { Err(TransferError::NotEmpty) }

@@ -43,6 +43,8 @@ pub struct Pass {
     pub tokens: Part,
     /// Revocations.
     pub revocations: Part,
+    /// Assertions that were used.
+    pub assertions: Part,
     /// Signing keys, and the check of their master key.
     pub keys: Part,
 }
@@ -50,13 +52,14 @@ pub struct Pass {
 impl Pass {
     /// Every part with its name.
     #[must_use]
-    pub const fn parts(&self) -> [(&'static str, &Part); 5] {
-        let Self { clients, secret_uses, tokens, revocations, keys } = self;
+    pub const fn parts(&self) -> [(&'static str, &Part); 6] {
+        let Self { clients, secret_uses, tokens, revocations, assertions, keys } = self;
         [
             ("clients", clients),
             ("secret_uses", secret_uses),
             ("tokens", tokens),
             ("revocations", revocations),
+            ("assertions", assertions),
             ("keys", keys),
         ]
     }
@@ -82,12 +85,13 @@ pub struct Outcome {
 
 impl Outcome {
     pub(super) const fn and(self, later: &Pass) -> Self {
-        let Pass { clients, secret_uses, tokens, revocations, keys } = self.pass;
+        let Pass { clients, secret_uses, tokens, revocations, assertions, keys } = self.pass;
         let pass = Pass {
             clients: clients.and(later.clients),
             secret_uses: secret_uses.and(later.secret_uses),
             tokens: tokens.and(later.tokens),
             revocations: revocations.and(later.revocations),
+            assertions: assertions.and(later.assertions),
             keys: keys.and(later.keys),
         };
         Self { pass, passes: self.passes + 1 }
@@ -118,7 +122,7 @@ pub struct Step {
 
 impl Progress {
     /// The parts in the order in which a pass takes them.
-    pub(super) const PARTS: [&'static str; 4] = ["revocations", "clients", "tokens", "keys"];
+    pub(super) const PARTS: [&'static str; 5] = ["revocations", "clients", "tokens", "assertions", "keys"];
 
     pub(super) fn begin(&self, pass: u32, part: usize, of: u64) {
         self.done.store(0, Relaxed);

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 use crate::oauth::Client;
+use crate::store::assertions::UsedAssertion;
 use crate::store::{KeyRecords, Revocation, SecretUse, TokenRecord};
 
 /// What was counted on one side.
@@ -62,6 +63,12 @@ impl Tally {
 
     pub(super) fn add_revocation(&mut self, revocation: &Revocation) {
         self.add(&(revocation.token.0, revocation.expires_at));
+    }
+
+    pub(super) fn add_assertions(&mut self, used: &[UsedAssertion]) {
+        for UsedAssertion { expires_at, digest } in used {
+            self.add(&(digest, expires_at));
+        }
     }
 
     pub(super) fn add_keys(&mut self, records: &KeyRecords) {

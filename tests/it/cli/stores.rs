@@ -15,7 +15,10 @@ fn check_counts_what_is_there() {
     assert_eq!(report["problems"], serde_json::json!([]));
     let text = printed(&home.run(&["store", "check"]));
     let names: Vec<&str> = text.lines().map(|line| line.split('\t').next().unwrap()).collect();
-    assert_eq!(names, ["backend", "version", "schema", "clients", "keys", "revocations", "tokens", "durability"]);
+    assert_eq!(
+        names,
+        ["backend", "version", "schema", "clients", "keys", "revocations", "tokens", "assertions", "durability"]
+    );
 }
 
 #[test]

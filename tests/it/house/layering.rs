@@ -56,9 +56,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ed25519_lanes", &["keys"]),
     ("curve25519_dalek", &["jwt", "keys"]),
     ("aws_lc_rs", &["jwt", "keys"]),
-    // Digests: of client secrets and in their checksums, and for the master key and the thumbprint.
+    // Digests: of client secrets and in their checksums, of used assertions, for the master key and the thumbprint.
     ("hmac", &["oauth/secret", "keys/master"]),
-    ("sha2", &["oauth/checked", "oauth/secret", "keys", "store/transfer/tally"]),
+    ("sha2", &["oauth/checked", "oauth/secret", "keys", "store/assertions", "store/transfer/tally"]),
     ("subtle", &["oauth/secret"]),
     // Whatever holds a secret wipes it.
     ("zeroize", &["oauth", "keys", "jwt", "config", "admin", "cli", "store/redis"]),

@@ -58,7 +58,7 @@ fn a_copy_serves_what_its_source_served() {
         (counts, value["state"].as_str(), value["master_key"].as_str()),
         ([2, 2, 2, 2], Some("done"), Some("missing"))
     );
-    for part in ["clients", "secret_uses", "tokens", "revocations", "keys"] {
+    for part in ["clients", "secret_uses", "tokens", "revocations", "assertions", "keys"] {
         assert_eq!(value[part]["source"], value[part]["target"], "{part}");
     }
     let told = String::from_utf8_lossy(&output.stderr).into_owned();

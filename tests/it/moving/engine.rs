@@ -31,15 +31,19 @@ fn everything_is_there_as_it_was_and_nothing_is_left_to_be_done() {
         let outcome = copy(&source, &target, terms()).await.unwrap();
         let all = u64::from(count);
         let counts = outcome.pass.parts().map(|(name, part)| (name, part.written, part.source.count()));
-        assert_eq!(
-            counts[..4],
-            [("clients", all, all), ("secret_uses", all, all), ("tokens", all, all), ("revocations", all, all)]
-        );
-        assert_eq!((counts[4], outcome.passes), (("keys", 1, 2), 2), "the check of the master key counts as one");
+        let of_all = ["clients", "secret_uses", "tokens", "revocations", "assertions"].map(|name| (name, all, all));
+        assert_eq!(counts[..5], of_all);
+        assert_eq!((counts[5], outcome.passes), (("keys", 1, 2), 2), "the check of the master key counts as one");
         assert!(outcome.pass.parts().iter().all(|(_, part)| part.is_same()));
         let found = everything(&target, count).await;
         assert_eq!(found, everything(&source, count).await);
         assert!(found.0.iter().all(|client| client.revision == 2), "revisions are kept");
+        let used = target.list_assertions(None, 10_000).await.unwrap();
+        assert_eq!(used, source.list_assertions(None, 10_000).await.unwrap());
+        assert!(
+            target.put_assertion(assertion(7)).await.is_err(),
+            "T-131: what was used before a move is no good after it"
+        );
         assert_eq!(target.find_keys().await.unwrap(), source.find_keys().await.unwrap());
         assert_eq!(Objection::find(&target).await.unwrap(), None, "the copy was ended");
     });
@@ -76,7 +80,7 @@ fn a_copy_that_is_broken_off_at_any_operation_is_completed_by_the_same_command()
             assert_eq!(everything(&target, count).await, everything(&source, count).await);
         }
         // Nor does it matter to the source.
-        for broken_at in 0..60 {
+        for broken_at in 0..70 {
             let (source, target) = (Failing::default(), MemoryStore::default());
             source.allow(needed);
             fill(&source, count).await;
@@ -117,6 +121,23 @@ fn what_changed_at_the_source_since_it_was_broken_off_is_carried_over() {
 }
 
 #[test]
+fn t131_an_assertion_that_both_sides_took_with_other_ends_is_used_on_both() {
+    run(async {
+        let (source, target) = (MemoryStore::default(), MemoryStore::default());
+        fill(&source, 3).await;
+        let same = UsedAssertion { expires_at: UnixTime::from_seconds(NEVER + 99), ..assertion(1) };
+        target.put_assertion(same).await.unwrap();
+        let mut replacing = terms();
+        replacing.replaces = true;
+        let outcome = copy(&source, &target, replacing).await.unwrap();
+        assert_eq!((outcome.pass.assertions.written, outcome.pass.assertions.target.count()), (2, 3));
+        let held = target.list_assertions(None, 9).await.unwrap();
+        assert_eq!(held.len(), 3);
+        assert!(held.contains(&same), "as it was");
+    });
+}
+
+#[test]
 fn a_target_that_holds_anything_else_is_refused_and_replaced_only_on_demand() {
     run(async {
         let (source, other, mut replacing) = (MemoryStore::default(), MemoryStore::default(), terms());
@@ -124,12 +145,13 @@ fn a_target_that_holds_anything_else_is_refused_and_replaced_only_on_demand() {
         fill(&other, 2).await;
         other.put_client(client(9)).await.unwrap();
         replacing.replaces = true;
-        for part in 0..4 {
+        for part in 0..5 {
             let target = MemoryStore::default();
             match part {
                 0 => drop(target.put_client(client(9)).await.unwrap()),
                 1 => drop(target.put_keys(keys(2)).await.unwrap()),
                 2 => target.put_token(token(9)).await.unwrap(),
+                3 => target.put_assertion(assertion(9)).await.unwrap(),
                 _ => target.put_revocation(revocation(9)).await.unwrap(),
             }
             let refused = copy(&source, &target, terms()).await;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jeton::clock::{UnixDay, UnixTime};
 use jeton::oauth::{Client, ClientId, SecretHash};
+use jeton::store::assertions::UsedAssertion;
 use jeton::store::memory::MemoryStore;
 use jeton::store::{
     Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
@@ -67,6 +68,9 @@ impl Store for Failing {
         fn find_token<'a>(digest: SecretHash) -> Option<TokenRecord>;
         fn list_tokens<'a>(after: Option<TokenPosition>, limit: usize) -> Vec<TokenRecord>;
         fn purge_tokens<'a>(before: UnixTime, limit: usize) -> usize;
+        fn put_assertion<'a>(used: UsedAssertion) -> ();
+        fn list_assertions<'a>(after: Option<UsedAssertion>, limit: usize) -> Vec<UsedAssertion>;
+        fn purge_assertions<'a>(before: UnixTime, limit: usize) -> usize;
         fn put_secret_uses<'a>(uses: Vec<SecretUse>) -> ();
         fn list_secret_uses<'a>(id: &'a ClientId) -> SecretUses;
         fn put_secret_uses_since<'a>(day: UnixDay) -> ();

@@ -10,6 +10,7 @@ use jeton::clock::{UnixDay, UnixTime};
 use jeton::jwt::TokenId;
 use jeton::keys::{MasterKey, SigningKey};
 use jeton::oauth::{Algorithm, Audience, Client, ClientId, ClientSecret, Scope, SecretId, TokenFormat};
+use jeton::store::assertions::UsedAssertion;
 use jeton::store::transfer::{Outcome, Progress, Terms, Transfer, TransferError};
 use jeton::store::{KeyRecords, Revocation, SecretUse, Store, TokenRecord};
 
@@ -81,6 +82,10 @@ fn revocation(number: u32) -> Revocation {
     Revocation { token: token_id(number), expires_at: UnixTime::from_seconds(NEVER) }
 }
 
+fn assertion(number: u32) -> UsedAssertion {
+    UsedAssertion::new(&id(number % 3), &number.to_string(), UnixTime::from_seconds(NEVER + u64::from(number % 5)))
+}
+
 fn keys(seed: u8) -> KeyRecords {
     let (master, at) = (MasterKey::from_random([1; 32]), UnixTime::from_seconds(3));
     let key = SigningKey::seal(&[seed; 32], &master, [seed; 12], (at, at)).unwrap();
@@ -94,6 +99,7 @@ async fn fill(store: &dyn Store, count: u32) {
         store.put_client(Client { revision, ..client(number) }).await.unwrap();
         store.put_token(token(number)).await.unwrap();
         store.put_revocation(revocation(number)).await.unwrap();
+        store.put_assertion(assertion(number)).await.unwrap();
     }
     store.put_secret_uses((0..count).map(|number| use_of(number, 20_000 + number)).collect()).await.unwrap();
     store.put_keys(keys(1)).await.unwrap();
@@ -101,7 +107,8 @@ async fn fill(store: &dyn Store, count: u32) {
 
 fn terms() -> Terms<'static> {
     let random = [rand_bits(), rand_bits()];
-    Terms { from: "here", replaces: false, random, useful_from: UnixTime::from_seconds(NEVER - 1) }
+    let from = UnixTime::from_seconds(NEVER - 1);
+    Terms { from: "here", replaces: false, random, useful_from: from, replayable_from: from }
 }
 
 fn rand_bits() -> u128 {

@@ -1,5 +1,6 @@
 //! The contract that every store keeps: each clause of the prose of `jeton::store` is a test, run on each backend.
 
+mod assertions;
 mod copies;
 mod feed;
 mod reads;
@@ -18,6 +19,7 @@ use jeton::jwt::TokenId;
 use jeton::keys::{KeyRecord, MasterKey, RecordSeal, SigningKey};
 use jeton::metrics::Metrics;
 use jeton::oauth::{Algorithm, Audience, Client, ClientId, ClientSecret, Scope, SecretId, TokenFormat};
+use jeton::store::assertions::UsedAssertion;
 use jeton::store::memory::MemoryStore;
 use jeton::store::observed::ObservedStore;
 use jeton::store::{
@@ -29,6 +31,7 @@ use tempfile::TempDir;
 use crate::support::cluster::Cluster;
 use crate::support::redis::Redis;
 
+use assertions::*;
 use copies::*;
 use feed::*;
 use reads::*;
@@ -158,6 +161,10 @@ contract! {
     expired_tokens_go_a_few_at_a_time
     an_opaque_token_is_kept_once
     a_list_has_every_token_once_in_the_order_of_their_ends
+    t129_an_assertion_is_used_once_by_whatever_handle
+    t130_of_many_who_use_an_assertion_at_a_time_one_does
+    used_assertions_go_a_few_at_a_time
+    a_list_has_every_used_assertion_once_in_the_order_of_their_ends
     a_copy_keeps_its_revision
     a_copy_names_the_revision_that_it_replaces
     the_uses_of_secrets_are_known_from_the_earliest_day_on

@@ -61,9 +61,12 @@ pub async fn a_report_counts_what_is_there(f: &Fixture) {
     for number in 1..=5 {
         f.store.put_token(token(number, 100)).await.unwrap();
     }
+    for number in 1..=6 {
+        f.store.put_assertion(used(number, 100)).await.unwrap();
+    }
     let report = f.store.check().await.unwrap();
     assert_eq!((report.backend, report.clients, report.keys), (f.store.backend(), 3, 2));
-    assert_eq!((report.revocations, report.tokens), (4, 5));
+    assert_eq!((report.revocations, report.tokens, report.assertions), (4, 5, 6));
     assert!(report.problems.is_empty() && !report.version.is_empty() && report.schema > 0, "{report:?}");
 }
 
