@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use super::assertions::UsedAssertion;
 use super::{
-    Changes, Cursor, KeyRecords, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
+    Changes, Cursor, KeyRecords, News, Pending, Revocation, Revocations, SecretUse, SecretUses, Store, StoreError,
     StoreReport, TokenPosition, TokenRecord,
 };
 use crate::clock::{UnixDay, UnixTime};
@@ -91,6 +91,17 @@ impl Store for LateStore {
         self.backend
     }
 
+    /// Waits for ever until it is open; whoever waits looks now and then, which opens it.
+    fn changed(&self) -> Pending<'_, ()> {
+        self.store
+            .get()
+            .map_or_else(|| -> Pending<'_, ()> { Box::pin(std::future::pending()) }, |store| store.changed())
+    }
+
+    fn tells_changes(&self) -> bool {
+        self.store.get().is_some_and(|store| store.tells_changes())
+    }
+
     pass_on! {
         fn find_client<'a>(id: &'a str) -> Option<Client>;
         fn list_clients<'a>(after: Option<&'a ClientId>, limit: usize) -> Vec<Client>;
@@ -100,6 +111,7 @@ impl Store for LateStore {
         fn find_keys<'a>() -> Option<KeyRecords>;
         fn put_keys<'a>(records: KeyRecords) -> u64;
         fn changes_since<'a>(cursor: Option<Cursor>) -> Changes;
+        fn news_since<'a>(cursor: Option<Cursor>, revocations: Cursor, limit: usize) -> News;
         fn put_revocation<'a>(revocation: Revocation) -> ();
         fn revocations_since<'a>(cursor: Cursor, limit: usize) -> Revocations;
         fn purge_revocations<'a>(before: UnixTime, limit: usize) -> usize;

@@ -259,7 +259,7 @@ impl Inner {
                     // It may answer well and lead to a server that is no longer the master: it does not go back.
                     drop(Object::take(pooled));
                 } else if matches!(lane, Lane::Waiting) && outcome.is_ok() {
-                    self.confirm_master(pooled.master.as_deref()).await?;
+                    self.confirm_master(pooled.master.as_ref()).await?;
                 }
                 outcome
             }
@@ -269,7 +269,7 @@ impl Inner {
     /// Replicas have the write, but of whom? Those of a master whose place is being taken are about to forget it.
     async fn confirm_master(&self, master: Option<&Node>) -> Result<(), Failure> {
         let Some((sentinels, master)) = self.sentinels.as_ref().zip(master) else { return Ok(()) };
-        if sentinels.confirm(master).await {
+        if sentinels.confirm(master, &self.maker).await {
             return Ok(());
         }
         Err(StoreError::Unconfirmed("the sentinels do not say that this master stays".to_owned()).into())
@@ -317,7 +317,7 @@ impl Inner {
     async fn is_replaced(&self) -> bool {
         let Some(sentinels) = &self.sentinels else { return false };
         let found = sentinels.find_master(&self.maker).await.ok();
-        found.is_some_and(|found| self.maker.master().as_deref() != Some(&found))
+        found.is_some() && found != self.maker.master.known()
     }
 
     /// Something says that the shared connection may not lead to the master: it is made anew.
@@ -329,7 +329,7 @@ impl Inner {
     async fn establish(&self) -> Result<(Link, Arc<str>), StoreError> {
         if let Some(sentinels) = &self.sentinels {
             let master = sentinels.find_master(&self.maker).await.map_err(|error| self.named(error))?;
-            self.maker.master.store(Some(Arc::new(master)));
+            self.maker.master.set(master);
         }
         let mut link = self.maker.connect().await.map_err(|error| self.named(Failure::from(error).error))?;
         let held = check::identify(&mut link, &self.keys, self.epoch.get().is_none().then_some(self.mode)).await;

@@ -7,10 +7,9 @@
 //! of each request's own), so one connection carries many requests at a time.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use deadpool_redis::cluster::{ClusterClientBuilder, ClusterConnection};
 use deadpool_redis::redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -66,6 +65,20 @@ impl ConnectionLike for Link {
     }
 }
 
+/// The server that all connections lead to, once the sentinels have told it; shared by all who make connections.
+#[derive(Clone, Debug, Default)]
+pub struct Master(Arc<Mutex<Option<Node>>>);
+
+impl Master {
+    pub fn set(&self, node: Node) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(node);
+    }
+
+    pub fn known(&self) -> Option<Node> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Makes connections. Files are read anew for each, so a password or an authority may change without a restart.
 #[derive(Clone, Debug)]
 pub struct Maker {
@@ -76,8 +89,7 @@ pub struct Maker {
     pub sentinel_password_file: Option<PathBuf>,
     /// How long one command may take.
     pub response_timeout: Duration,
-    /// The server that all connections lead to, once the sentinels have told it.
-    pub master: Arc<ArcSwapOption<Node>>,
+    pub master: Master,
 }
 
 impl Maker {
@@ -107,19 +119,12 @@ impl Maker {
 
     /// One server: the only one, the master, or one of a Cluster's by turns.
     pub fn client(&self, turn: usize) -> RedisResult<Client> {
-        let (nodes, master) = (&self.url.nodes, self.master());
+        let (nodes, master) = (&self.url.nodes, self.master.known());
         let node = match &self.url.topology {
-            Topology::Sentinel(_) => {
-                master.as_deref().ok_or_else(|| misconfigured("no sentinel has named a master"))?
-            }
+            Topology::Sentinel(_) => master.as_ref().ok_or_else(|| misconfigured("no sentinel has named a master"))?,
             _ => nodes.get(turn % nodes.len().max(1)).ok_or_else(|| misconfigured("no server is named"))?,
         };
         self.build(self.address(node).into_connection_info()?.set_redis_settings(self.access()?))
-    }
-
-    /// The server that the sentinels told last.
-    pub fn master(&self) -> Option<Arc<Node>> {
-        self.master.load_full()
     }
 
     /// A connection to a sentinel.
@@ -211,7 +216,7 @@ fn misconfigured_with(sentence: &'static str, detail: String) -> RedisError {
 /// A connection of the pool, and the master to which it leads.
 pub struct Pooled {
     pub link: Link,
-    pub master: Option<Arc<Node>>,
+    pub master: Option<Node>,
 }
 
 impl Manager for Maker {
@@ -219,13 +224,13 @@ impl Manager for Maker {
     type Error = RedisError;
 
     async fn create(&self) -> Result<Pooled, RedisError> {
-        let master = self.master();
+        let master = self.master.known();
         Ok(Pooled { link: self.connect().await?, master })
     }
 
     async fn recycle(&self, pooled: &mut Pooled, _: &Metrics) -> RecycleResult<RedisError> {
         // A master of the past answers well.
-        if pooled.master != self.master() {
+        if pooled.master != self.master.known() {
             return Err(RecycleError::message("another server is the master"));
         }
         cmd("PING").query_async::<()>(&mut pooled.link).await.map_err(RecycleError::Backend)

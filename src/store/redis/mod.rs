@@ -33,11 +33,10 @@ mod url;
 mod uses;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use self::connection::Connections;
-use self::link::Maker;
+use self::link::{Maker, Master};
 use super::assertions::UsedAssertion;
 use super::transfer;
 use super::url::OpenMode;
@@ -86,7 +85,7 @@ impl RedisStore {
     /// When the process cannot start its thread.
     pub fn open(url: &RedisUrl, mode: OpenMode, options: &RedisOptions, seal: RecordSeal) -> Result<Self, StoreError> {
         let RedisOptions { deadline, ca_file, password_file, sentinel_password_file, wait_replicas } = options.clone();
-        let (url, response_timeout, master) = (url.clone(), deadline, Arc::default());
+        let (url, response_timeout, master) = (url.clone(), deadline, Master::default());
         let maker = Maker { url, ca_file, password_file, sentinel_password_file, response_timeout, master };
         Ok(Self { redis: Connections::start(maker, mode, (seal, wait_replicas))? })
     }

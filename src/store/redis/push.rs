@@ -75,7 +75,7 @@ pub async fn listen(inner: Arc<Inner>) {
 /// Listens over one connection; how that ended.
 async fn hear(inner: &Arc<Inner>, turn: usize) -> Failure {
     let lost = Arc::new(Notify::new());
-    let master = inner.maker.master();
+    let master = inner.maker.master.known();
     let mut link = match timeout(CONNECT_TIMEOUT, subscribe(inner, turn, &lost)).await {
         Ok(Ok(link)) => link,
         Ok(Err(failure)) => return failure,
@@ -87,7 +87,7 @@ async fn hear(inner: &Arc<Inner>, turn: usize) -> Failure {
             () = lost.notified() => return StoreError::Unreachable("the connection was closed".to_owned()).into(),
             () = sleep(KEEPALIVE) => {}
         }
-        if inner.maker.master() != master {
+        if inner.maker.master.known() != master {
             return StoreError::Unreachable("another server is the master".to_owned()).into();
         }
         match timeout(PATIENCE, look(inner, &mut link)).await {

@@ -34,7 +34,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("deadpool", &["store/redis"]),
     ("deadpool_redis", &["store/redis"]),
     ("redis", &["store/redis"]),
-    ("futures_util", &["store/transfer"]),
+    ("futures_util", &["store/transfer", "store/redis"]),
     ("papaya", &["store/cache", "store/revoked"]),
     ("bytes", &["http"]),
     ("http", &["http"]),

@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::support::certificates::Certificates;
 use crate::support::drill::Drill;
 use crate::support::redis::Redis;
+use crate::support::sentinel::Sentinels;
 use crate::support::{GENEROUS, GRANT, Home, wait_for};
 
 /// D-13: the password changes under a running server: said clearly, once, without it; the new one is taken from its file
@@ -58,6 +59,31 @@ fn d13_an_access_list_that_lacks_a_command_is_said_and_over_when_it_is_given() {
     let stopped = drill.finish();
     assert!(!stopped.node.log_text().contains("sesame"));
     stopped.pulse.expect_unbroken();
+}
+
+/// D-13: the sentinels have a password of their own, which is not that of Redis.
+#[test]
+fn d13_sentinels_with_a_password_answer_who_has_it_in_a_file() {
+    let sentinels = Sentinels::with_password("sesame-sentinel");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    fs::write(&file, "sesame-sentinel\n").unwrap();
+    let refused = Home::on(&sentinels.url()).run(&["client", "list"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && said.lines().count() == 1 && said.contains("NOAUTH"), "{said}");
+    let setting = [("JETON_STORE__REDIS_SENTINEL_PASSWORD_FILE", file.to_str().unwrap())];
+    let home = Home::on_with(&sentinels.url(), &setting);
+    let client = home.usual_client();
+    let node = home.serve(GENEROUS);
+    assert_eq!((node.ops("/readyz").status, node.ask(&client, GRANT).status), (200, 200));
+    fs::write(&file, "sesame-wrong\n").unwrap();
+    let refused = node.home.run(&["client", "list"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        refused.status.code() == Some(1) && said.contains("authentication failed") && !said.contains("sesame"),
+        "{said}"
+    );
+    assert!(!node.log_text().contains("sesame"));
 }
 
 /// D-14: a certificate by another authority, an expired one, one for another name, no TLS at all: refused, all of them.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jeton::jwt::TokenId;
 use jeton::oauth::Client;
-use jeton::store::{Change, Cursor, Revocation, Store};
+use jeton::store::late::LateStore;
+use jeton::store::{Change, Cursor, Revocation, Store, StoreError};
 
 use super::{client, open};
 use crate::support::cluster::Cluster;
@@ -50,6 +51,25 @@ fn a_write_is_told_to_the_other_servers() {
     let [first, last] =
         [&cluster.nodes[0], &cluster.nodes[5]].map(|node| format!("redis+cluster://127.0.0.1:{}", node.port));
     tells_of_every_write(&first, &last);
+}
+
+/// A server that was started without its store gets calls as well, once it is open.
+#[test]
+fn a_store_that_is_opened_late_tells_of_writes_from_then_on() {
+    let redis = Redis::start();
+    let (writer, url) = (open(&redis.url()), redis.url());
+    let late = LateStore::new("redis", move || Ok(open(&url)), StoreError::Deadline);
+    block_on(async {
+        assert!(!late.tells_changes() && late.find_client("c_a").await.is_err());
+        let soon = Duration::from_millis(20);
+        assert!(tokio::time::timeout(soon, late.changed()).await.is_err(), "there is nobody to tell anything");
+        while late.news_since(None, Cursor::default(), 100).await.is_err() {
+            tokio::time::sleep(soon).await;
+        }
+        listen(&late).await;
+        writer.put_client(client("c_a")).await.unwrap();
+        assert!(is_told(&late).await);
+    });
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod assertions;
 mod copies;
+mod failover;
 mod feed;
 mod reads;
 mod revocations;
@@ -45,6 +46,7 @@ struct Fixture {
     folder: TempDir,
     store: Arc<dyn Store>,
     url: StoreUrl,
+    options: StoreOptions,
     /// What others may not use meanwhile.
     _held: Option<Box<dyn Any>>,
 }
@@ -52,7 +54,8 @@ struct Fixture {
 impl Fixture {
     fn memory() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, store: Arc::new(MemoryStore::default()), url: StoreUrl::Memory, _held: None }
+        let (store, url) = (Arc::new(MemoryStore::default()), StoreUrl::Memory);
+        Self { folder, store, url, options: options(), _held: None }
     }
 
     fn observed() -> Self {
@@ -66,7 +69,7 @@ impl Fixture {
     fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::Sqlite(folder.path().join("a.db"));
-        Self { store: url.open(OpenMode::CreateIfMissing).unwrap(), folder, url, _held: None }
+        Self { store: url.open(OpenMode::CreateIfMissing).unwrap(), folder, url, options: options(), _held: None }
     }
 
     /// A store of its own in a server that all share.
@@ -74,22 +77,22 @@ impl Fixture {
         static SHARED: LazyLock<Redis> = LazyLock::new(Redis::start);
         static STORES: AtomicU32 = AtomicU32::new(0);
         let number = STORES.fetch_add(1, Ordering::Relaxed);
-        Self::remote(&format!("{}?prefix=contract-{number}", SHARED.url()), None)
+        Self::remote(&format!("{}?prefix=contract-{number}", SHARED.url()), options(), None)
     }
 
     /// Alone on a cluster, which many share one after the other.
     fn redis_cluster() -> Self {
         let cluster = Cluster::shared();
-        Self::remote(&cluster.url(), Some(Box::new(cluster)))
+        Self::remote(&cluster.url(), options(), Some(Box::new(cluster)))
     }
 
-    fn remote(url: &str, held: Option<Box<dyn Any>>) -> Self {
+    fn remote(url: &str, options: StoreOptions, held: Option<Box<dyn Any>>) -> Self {
         let url = StoreUrl::parse(url).unwrap();
-        let store = url.open_with(OpenMode::CreateIfMissing, &options()).unwrap();
+        let store = url.open_with(OpenMode::CreateIfMissing, &options).unwrap();
         // It is made by its first request, not by opening it.
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         assert!(runtime.block_on(store.find_keys()).unwrap().is_none());
-        Self { folder: tempfile::tempdir().unwrap(), store, url, _held: held }
+        Self { folder: tempfile::tempdir().unwrap(), store, url, options, _held: held }
     }
 
     /// Another handle, as another process has it; a store in memory has only itself.
@@ -97,7 +100,7 @@ impl Fixture {
         if self.url == StoreUrl::Memory {
             Arc::clone(&self.store)
         } else {
-            self.url.open_with(OpenMode::MustExist, &options()).unwrap()
+            self.url.open_with(OpenMode::MustExist, &self.options).unwrap()
         }
     }
 }
@@ -122,6 +125,9 @@ macro_rules! contract {
         contract! { @ sqlite $($clause)* }
         contract! { @ redis $($clause)* }
         contract! { @ redis_cluster $($clause)* }
+
+        /// By name, for runs of another kind.
+        const CLAUSES: &[(&str, fn(&Fixture))] = &[$((stringify!($clause), |fixture| run(fixture, $clause))),*];
     };
     (@ $backend:ident $($clause:ident)*) => {
         mod $backend {

@@ -55,10 +55,15 @@ impl Redis {
 
     /// With nothing but TLS, by these certificates.
     pub fn with_tls(certificates: &Certificates) -> Self {
+        Self::with_tls_and(certificates, &[])
+    }
+
+    pub fn with_tls_and(certificates: &Certificates, options: &[&str]) -> Self {
         let path = |name: &str| certificates.path(name).display().to_string();
         let (ca, own, key) = (path("ca.pem"), path("server.pem"), path("server.key"));
-        let options = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &own, "--tls-key-file", &key];
-        let mut redis = Self::launch("rediss", &[&options[..], &["--tls-auth-clients", "no"]].concat(), &[]);
+        let usual = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &own, "--tls-key-file", &key];
+        let all = [&usual[..], &["--tls-auth-clients", "no"], options].concat();
+        let mut redis = Self::launch("rediss", &all, &[]);
         redis.access = ["--tls", "--cacert", &ca].map(str::to_owned).to_vec();
         redis
     }

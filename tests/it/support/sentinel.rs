@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::nursery::{Program, answers, file, free_port, start_until_well, words};
+use super::certificates::Certificates;
+use super::nursery::{Program, file, free_port, start_until_well, words};
 use super::redis::{Redis, cli};
 use super::wait_for;
 
@@ -12,15 +13,47 @@ pub const NAME: &str = "main";
 /// The six processes. A second of silence is a fault, and a failover begins at once.
 pub struct Sentinels {
     pub nodes: Vec<Redis>,
-    sentinels: Vec<(u16, Program)>,
+    sentinels: Vec<Sentinel>,
+}
+
+/// A sentinel, and what `redis-cli` needs to be let in.
+struct Sentinel {
+    port: u16,
+    program: Program,
+    access: Vec<String>,
 }
 
 impl Sentinels {
     pub fn start() -> Self {
         let master = Redis::start();
-        let of = format!("127.0.0.1 {}", master.port);
-        let replicas = [(); 2].map(|()| Redis::with(&["--replicaof", &of]));
-        let sentinels = (0..3).map(|_| watch(&master)).collect();
+        let replicas = [(); 2].map(|()| Redis::with(&["--replicaof", &address(&master)]));
+        Self::over(master, replicas, "", &[])
+    }
+
+    /// With sentinels that want a password of their own.
+    pub fn with_password(password: &str) -> Self {
+        let master = Redis::start();
+        let replicas = [(); 2].map(|()| Redis::with(&["--replicaof", &address(&master)]));
+        Self::over(master, replicas, &format!("requirepass {password}\n"), &["-a", password])
+    }
+
+    /// With nothing but TLS, also between them.
+    pub fn with_tls(certificates: &Certificates) -> Self {
+        let among = ["--tls-replication", "yes"];
+        let master = Redis::with_tls_and(certificates, &among);
+        let of = address(&master);
+        let follows = [&among[..], &["--replicaof", &of]].concat();
+        let replicas = [(); 2].map(|()| Redis::with_tls_and(certificates, &follows));
+        let path = |name: &str| certificates.path(name).display().to_string();
+        let (ca, own, key) = (path("ca.pem"), path("server.pem"), path("server.key"));
+        let config = format!(
+            "tls-ca-cert-file {ca}\ntls-cert-file {own}\ntls-key-file {key}\ntls-auth-clients no\ntls-replication yes\n"
+        );
+        Self::over(master, replicas, &config, &["--tls", "--cacert", &ca])
+    }
+
+    fn over(master: Redis, replicas: [Redis; 2], config: &str, access: &[&str]) -> Self {
+        let sentinels = (0..3).map(|_| watch(&master, config, access)).collect();
         let all = Self { nodes: std::iter::once(master).chain(replicas).collect(), sentinels };
         all.wait_until_whole();
         all
@@ -31,9 +64,9 @@ impl Sentinels {
         for replica in &self.nodes[1..] {
             wait_for("a replica follows", || (replica.info("master_link_status") == "up").then_some(()));
         }
-        for (port, _) in &self.sentinels {
+        for sentinel in &self.sentinels {
             wait_for("a sentinel knows all", || {
-                let master = describe(*port);
+                let master = sentinel.ask(&["MASTER", NAME]);
                 let field = |name: &str| master.iter().skip_while(|line| *line != name).nth(1).cloned();
                 let knows = |name: &str, count: &str| field(name).as_deref() == Some(count);
                 (knows("num-other-sentinels", "2") && knows("num-slaves", "2")).then_some(())
@@ -42,15 +75,14 @@ impl Sentinels {
     }
 
     pub fn url(&self) -> String {
-        let hosts: Vec<String> = self.sentinels.iter().map(|(port, _)| format!("127.0.0.1:{port}")).collect();
-        format!("redis+sentinel://{}/{NAME}", hosts.join(","))
+        let hosts: Vec<String> = self.sentinels.iter().map(|of| format!("127.0.0.1:{}", of.port)).collect();
+        let scheme = self.nodes[0].url().split(':').next().unwrap().to_owned();
+        format!("{scheme}+sentinel://{}/{NAME}", hosts.join(","))
     }
 
     /// The port of the master, as the sentinels tell it.
     pub fn master_port(&self) -> u16 {
-        let (port, _) = self.sentinels[0];
-        let output = cli(port).args(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).lines().nth(1).unwrap().parse().unwrap()
+        self.sentinels[0].ask(&["GET-MASTER-ADDR-BY-NAME", NAME])[1].parse().unwrap()
     }
 
     /// Which of the nodes is the master.
@@ -70,37 +102,48 @@ impl Sentinels {
 
     /// Asks for a failover, as an operator does before a maintenance.
     pub fn fail_over(&self) {
-        let (port, _) = self.sentinels[0];
         wait_for("a failover begins", || {
-            let output = cli(port).args(["SENTINEL", "FAILOVER", NAME]).output().unwrap();
+            let answer = self.sentinels[0].ask(&["FAILOVER", NAME]);
             std::thread::sleep(Duration::from_millis(100));
-            output.stdout.starts_with(b"OK").then_some(())
+            answer.first().is_some_and(|said| said == "OK").then_some(())
         });
     }
 }
 
-fn describe(port: u16) -> Vec<String> {
-    let output = cli(port).args(["SENTINEL", "MASTER", NAME]).output().unwrap();
-    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+impl Sentinel {
+    /// Asks for something about the master; the lines of the answer.
+    fn ask(&self, words: &[&str]) -> Vec<String> {
+        let output = cli(self.port).args(&self.access).arg("SENTINEL").args(words).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    }
+}
+
+fn address(redis: &Redis) -> String {
+    format!("127.0.0.1 {}", redis.port)
 }
 
 /// A sentinel, which keeps what it learns in its file.
-fn watch(master: &Redis) -> (u16, Program) {
+fn watch(master: &Redis, config: &str, access: &[&str]) -> Sentinel {
     let start = || {
         let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+        let listen = if config.contains("tls-") { format!("port 0\ntls-port {port}") } else { format!("port {port}") };
         let config = file(
             &folder,
             "sentinel.conf",
             &format!(
-                "port {port}\nbind 127.0.0.1\nsentinel monitor {NAME} 127.0.0.1 {} 2\n\
+                "{listen}\nbind 127.0.0.1\n{config}sentinel monitor {NAME} {} 2\n\
                  sentinel down-after-milliseconds {NAME} 1000\nsentinel failover-timeout {NAME} 2000\n",
-                master.port
+                address(master)
             ),
         );
         let line = words(["redis-server", &config.display().to_string(), "--sentinel"]);
-        (port, Program::start(folder, line, Vec::new()))
+        let access = access.iter().map(|&word| word.to_owned()).collect();
+        Sentinel { port, program: Program::start(folder, line, Vec::new()), access }
     };
-    start_until_well(start, |(port, program)| {
-        if program.has_ended() { Some(false) } else { answers(*port, "PING\r\n", &["+PONG"]).then_some(true) }
+    start_until_well(start, |sentinel| {
+        if sentinel.program.has_ended() {
+            return Some(false);
+        }
+        sentinel.ask(&["MASTER", NAME]).iter().any(|line| line == NAME).then_some(true)
     })
 }
