@@ -9,6 +9,7 @@ mod failover;
 mod harness;
 mod keys;
 mod nodes;
+mod tls;
 mod witness;
 
 use std::process::{Child, Stdio};

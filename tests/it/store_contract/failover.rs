@@ -11,8 +11,10 @@ use crate::support::faults::block_on;
 use crate::support::sentinel::Sentinels;
 use crate::support::wait_for;
 
-/// A clause and its store.
-type Due = (&'static str, fn(&Fixture), Fixture);
+/// A clause by its name.
+pub(super) type Clause = (&'static str, fn(&Fixture));
+/// What is to be proved, and of which store.
+type Due = (Clause, Fixture);
 
 /// A write is acknowledged once a replica has it, and the sentinels say that its master stays.
 fn waiting() -> StoreOptions {
@@ -28,12 +30,6 @@ fn store(sentinels: &Sentinels, name: &str) -> Fixture {
 fn every_clause_holds_on_a_store_whose_master_was_changed() {
     let mut sentinels = Sentinels::start();
     let (first, second) = CLAUSES.split_at(CLAUSES.len() / 2);
-    let open = |sentinels: &Sentinels, clauses: &[(&'static str, fn(&Fixture))], time: &str| -> Vec<Due> {
-        let opened = |(number, (name, clause)): (usize, &(&'static str, fn(&Fixture)))| {
-            (*name, *clause, store(sentinels, &format!("{time}-{number}")))
-        };
-        clauses.iter().enumerate().map(opened).collect()
-    };
     prove(open(&sentinels, first, "early"));
     let (due, witness) = (open(&sentinels, second, "crash"), Witness::write(&sentinels));
     let old = sentinels.master();
@@ -53,9 +49,15 @@ fn every_clause_holds_on_a_store_whose_master_was_changed() {
     prove(due);
 }
 
+/// A store for each, of which nothing was asked but that it is made.
+fn open(sentinels: &Sentinels, clauses: &[Clause], time: &str) -> Vec<Due> {
+    let named = clauses.iter().enumerate();
+    named.map(|(number, clause)| (*clause, store(sentinels, &format!("{time}-{number}")))).collect()
+}
+
 /// Says which one does not hold.
 fn prove(due: Vec<Due>) {
-    for (name, clause, fixture) in due {
+    for ((name, clause), fixture) in due {
         let proved = catch_unwind(AssertUnwindSafe(|| clause(&fixture)));
         assert!(proved.is_ok(), "{name}");
     }
@@ -66,7 +68,7 @@ fn go_on(sentinels: &Sentinels, old: usize, due: &[Due]) {
     let (new, _) = sentinels.wait_until_promoted(old);
     let master = &sentinels.nodes[new];
     wait_for("a replica follows", || master.cli(&["INFO", "replication"]).contains("state=online").then_some(()));
-    for (name, _, fixture) in due {
+    for ((name, _), fixture) in due {
         let notes = format!("{{{}}}:notes", fixture.url.to_string().split_once("prefix=").unwrap().1);
         master.cli(&["HSET", &notes, "master", "new"]);
         wait_for(name, || {

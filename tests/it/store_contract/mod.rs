@@ -127,7 +127,7 @@ macro_rules! contract {
         contract! { @ redis_cluster $($clause)* }
 
         /// By name, for runs of another kind.
-        const CLAUSES: &[(&str, fn(&Fixture))] = &[$((stringify!($clause), |fixture| run(fixture, $clause))),*];
+        const CLAUSES: &[failover::Clause] = &[$((stringify!($clause), |fixture| run(fixture, $clause))),*];
     };
     (@ $backend:ident $($clause:ident)*) => {
         mod $backend {

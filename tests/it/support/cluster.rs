@@ -3,6 +3,7 @@
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::certificates::Certificates;
 use super::nursery::free_port;
 use super::redis::{Redis, cli};
 use super::wait_for;
@@ -14,10 +15,24 @@ pub struct Cluster {
 
 impl Cluster {
     pub fn start() -> Self {
-        let nodes: Vec<Redis> = (0..6).map(|_| node()).collect();
+        Self::of((0..6).map(|_| Redis::with(&options(&bus()))).collect())
+    }
+
+    /// With nothing but TLS, also between them.
+    pub fn with_tls(certificates: &Certificates) -> Self {
+        let among = ["--tls-cluster", "yes", "--tls-replication", "yes"];
+        let node = |_| Redis::with_tls_and(certificates, &[&options(&bus())[..], &among].concat());
+        Self::of((0..6).map(node).collect())
+    }
+
+    fn of(nodes: Vec<Redis>) -> Self {
         let addresses: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
         let mut command = cli(nodes[0].port);
-        command.args(["--cluster", "create"]).args(&addresses).args(["--cluster-replicas", "1", "--cluster-yes"]);
+        command.args(&nodes[0].access).args(["--cluster", "create"]).args(&addresses).args([
+            "--cluster-replicas",
+            "1",
+            "--cluster-yes",
+        ]);
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         let cluster = Self { nodes };
@@ -49,7 +64,7 @@ impl Cluster {
 
     pub fn url(&self) -> String {
         let hosts: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
-        format!("redis+cluster://{}", hosts.join(","))
+        format!("{}+cluster://{}", self.nodes[0].scheme, hosts.join(","))
     }
 
     /// The node that serves the slot of this key.
@@ -92,7 +107,11 @@ impl Cluster {
     }
 }
 
-fn node() -> Redis {
-    let bus = free_port().to_string();
-    Redis::with(&["--cluster-enabled", "yes", "--cluster-node-timeout", "1500", "--cluster-port", &bus])
+/// The port of the bus between the nodes.
+fn bus() -> String {
+    free_port().to_string()
+}
+
+fn options(bus: &str) -> [&str; 6] {
+    ["--cluster-enabled", "yes", "--cluster-node-timeout", "1500", "--cluster-port", bus]
 }

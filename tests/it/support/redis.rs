@@ -35,7 +35,7 @@ pub struct Redis {
     pub program: Program,
     /// What `redis-cli` needs to be let in.
     pub access: Vec<String>,
-    scheme: &'static str,
+    pub scheme: &'static str,
 }
 
 impl Redis {

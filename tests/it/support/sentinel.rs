@@ -76,8 +76,7 @@ impl Sentinels {
 
     pub fn url(&self) -> String {
         let hosts: Vec<String> = self.sentinels.iter().map(|of| format!("127.0.0.1:{}", of.port)).collect();
-        let scheme = self.nodes[0].url().split(':').next().unwrap().to_owned();
-        format!("{scheme}+sentinel://{}/{NAME}", hosts.join(","))
+        format!("{}+sentinel://{}/{NAME}", self.nodes[0].scheme, hosts.join(","))
     }
 
     /// The port of the master, as the sentinels tell it.
