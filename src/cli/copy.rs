@@ -51,6 +51,8 @@ pub async fn run(global: &Global, args: CopyArgs) -> Result<(), CliError> {
         let mut config = config.clone();
         config.store.url = url.clone();
         config.store.redis.deadline = config.store.redis.deadline.max(PATIENCE);
+        // Whoever has such a server must be able to leave it.
+        config.store.redis.may_evict = mode == OpenMode::MustExist;
         super::open(&config, mode)
     };
     let source = open(&from, OpenMode::MustExist)?;
@@ -129,6 +131,7 @@ impl Copy<'_> {
     ) -> Result<(), CliError> {
         let begun = Transfer::begin((&*source, &*target), terms, &self.progress);
         let mut transfer = shown(|| Some("looking the source over".to_owned()), begun).await.map_err(|e| failed(&e))?;
+        transfer.warnings.iter().for_each(|warning| note(&format!("the source: {warning}")));
         let position = transfer.position().await.map_err(|error| failed(&error))?;
         let outcome = shown(|| line(self.progress.now()), transfer.copy()).await.map_err(|error| failed(&error))?;
         if args.follow {

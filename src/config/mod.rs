@@ -216,6 +216,7 @@ impl Config {
                     password_file: raw.text("store.redis_password_file").map(PathBuf::from),
                     sentinel_password_file: raw.text("store.redis_sentinel_password_file").map(PathBuf::from),
                     wait_replicas: raw.read("store.redis_wait_replicas", |text| number(text, 0, 16))?,
+                    may_evict: false,
                 },
             },
             limits: Limits {

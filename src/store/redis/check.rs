@@ -20,11 +20,15 @@ const PAGE: usize = 500;
 const PROBLEMS: usize = 20;
 
 /// The epoch of the store that is there. With a mode, for the first time: a store that is missing is made, or missed.
-pub async fn identify(link: &mut Link, keys: &Keys, mode: Option<OpenMode>) -> Result<String, Failure> {
+pub async fn identify(
+    link: &mut Link,
+    (keys, may_evict): (&Keys, bool),
+    mode: Option<OpenMode>,
+) -> Result<String, Failure> {
     if let Link::Server(_) = link {
         require_master(link).await?;
     }
-    require_sound(link).await?;
+    require_sound(link, may_evict).await?;
     let held: Option<String> = match mode {
         Some(OpenMode::CreateIfMissing) => {
             let names = [keys.epoch(), keys.feed(), keys.uses_since(), keys.clients(), keys.keys(), keys.revoked()];
@@ -109,10 +113,11 @@ async fn page(session: &mut Session, after: &str) -> Result<(Option<String>, Vec
     for id in &ids {
         // One at a time: a key of another type must not hide what is wrong with the others.
         match session.get(session.keys.client(id)).await {
-            Ok(value) => {
-                let broken = value.and_then(|value| parse_client(&session.seal, id, &value).err());
-                problems.extend(broken.map(|error| error.to_string()));
+            Ok(Some(value)) => {
+                problems.extend(parse_client(&session.seal, id, &value).err().map(|error| error.to_string()));
             }
+            // One that is removed leaves the list in the same step.
+            Ok(None) => problems.extend(is_listed(session, id).await?.then(|| missing(&session.keys, id))),
             Err(Failure { error: error @ StoreError::Corrupt(_), .. }) => {
                 problems.push(format!("client {id}: {error}"));
             }
@@ -121,4 +126,17 @@ async fn page(session: &mut Session, after: &str) -> Result<(Option<String>, Vec
     }
     let is_full = ids.len() == PAGE;
     Ok((ids.into_iter().next_back().filter(|_| is_full), problems))
+}
+
+async fn is_listed(session: &mut Session, id: &str) -> Result<bool, Failure> {
+    let score: Option<f64> = cmd("ZSCORE").arg(session.keys.clients()).arg(id).query_async(&mut session.link).await?;
+    Ok(score.is_some())
+}
+
+fn missing(keys: &Keys, id: &str) -> String {
+    let list = keys.clients();
+    let list = String::from_utf8_lossy(&list);
+    format!(
+        "client {id} is listed but gone, evicted or removed by hand: restore it, or give it up by 'ZREM {list} {id}'"
+    )
 }

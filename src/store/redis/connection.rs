@@ -305,7 +305,7 @@ impl Inner {
             }
             looked = Instant::now();
             if let Ok(Err(Failure { error: error @ StoreError::Unusable(_), .. })) =
-                timeout(CONNECT_TIMEOUT, require_sound(&mut link)).await
+                timeout(CONNECT_TIMEOUT, require_sound(&mut link, self.maker.may_evict)).await
             {
                 tracing::error!(%error, "the store must not be used as it is");
                 return self.breaker.set_down(error);
@@ -332,7 +332,8 @@ impl Inner {
             self.maker.master.set(master);
         }
         let mut link = self.maker.connect().await.map_err(|error| self.named(Failure::from(error).error))?;
-        let held = check::identify(&mut link, &self.keys, self.epoch.get().is_none().then_some(self.mode)).await;
+        let (known, mode) = ((&*self.keys, self.maker.may_evict), self.epoch.get().is_none().then_some(self.mode));
+        let held = check::identify(&mut link, known, mode).await;
         let held = held.map_err(|failure| self.named(failure.error))?;
         let known = self.epoch.get_or_init(|| held.as_str().into());
         if **known == *held { Ok((link, Arc::clone(known))) } else { Err(gone()) }

@@ -40,15 +40,15 @@ impl Server {
         }
     }
 
-    /// Why there can be no store of ours here.
-    fn refusal(&self) -> Option<String> {
+    /// Why there can be no store of ours here; whoever moves away from a server that evicts reads it all the same.
+    fn refusal(&self, may_evict: bool) -> Option<String> {
         let mut numbers = self.version.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
         let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
         if version < OLDEST {
             let (major, minor) = OLDEST;
             return Some(format!("Redis {} is too old: {major}.{minor} or newer is needed", self.version));
         }
-        if self.policy != "noeviction" {
+        if self.policy != "noeviction" && !may_evict {
             return Some(format!(
                 "Redis has maxmemory-policy {}, by which clients and revocations vanish without a word: set it to noeviction",
                 self.policy
@@ -93,11 +93,11 @@ pub struct Promise {
 
 /// # Errors
 /// When one of the servers cannot be used: `Unusable`, with the reason.
-pub async fn require_sound(link: &mut Link) -> Result<(), Failure> {
+pub async fn require_sound(link: &mut Link, may_evict: bool) -> Result<(), Failure> {
     let servers = ask(link).await?;
     let is_node = matches!(link, Link::Server(_)) && servers.iter().any(|server| server.is_node);
     let misnamed = || "this Redis is a node of a Cluster: its URL begins with redis+cluster://".to_owned();
-    let refusal = servers.iter().find_map(Server::refusal).or_else(|| is_node.then(misnamed));
+    let refusal = servers.iter().find_map(|server| server.refusal(may_evict)).or_else(|| is_node.then(misnamed));
     refusal.map_or(Ok(()), |refusal| Err(Failure { error: StoreError::Unusable(refusal), next: Next::Doubt }))
 }
 
@@ -145,6 +145,10 @@ fn told(servers: &[Server], wait_replicas: u32) -> Promise {
     let mut warnings = Vec::new();
     if worst >= Risk::Snapshot {
         warnings.push("Redis keeps no log of writes: set appendonly yes".to_owned());
+    }
+    if let Some(server) = servers.iter().find(|server| server.policy != "noeviction") {
+        let policy = &server.policy;
+        warnings.push(format!("Redis has maxmemory-policy {policy}: what it evicted is gone without a trace"));
     }
     if wait_replicas > replicas {
         let text =
@@ -213,13 +217,14 @@ mod tests {
     #[test]
     fn d07_a_policy_that_evicts_and_a_server_that_is_too_old_are_refused() {
         for version in ["6.2.0", "7.0.15", "10.0.1", "7.2"] {
-            assert_eq!(server(version, "noeviction").refusal(), None, "{version}");
+            assert_eq!(server(version, "noeviction").refusal(false), None, "{version}");
         }
         for version in ["6.0.16", "5.9.9", "", "x"] {
-            assert!(server(version, "noeviction").refusal().unwrap().contains("too old"), "{version}");
+            assert!(server(version, "noeviction").refusal(true).unwrap().contains("too old"), "{version}");
         }
         for policy in ["allkeys-lru", "volatile-lru", "volatile-ttl", "allkeys-random", ""] {
-            assert!(server("7.0.0", policy).refusal().unwrap().contains("maxmemory-policy"), "{policy}");
+            assert!(server("7.0.0", policy).refusal(false).unwrap().contains("maxmemory-policy"), "{policy}");
+            assert_eq!(server("7.0.0", policy).refusal(true), None, "{policy}");
         }
     }
 

@@ -90,6 +90,8 @@ pub struct Maker {
     /// How long one command may take.
     pub response_timeout: Duration,
     pub master: Master,
+    /// Whether one may lead to a server that evicts.
+    pub may_evict: bool,
 }
 
 impl Maker {

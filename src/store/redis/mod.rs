@@ -63,12 +63,21 @@ pub struct RedisOptions {
     pub sentinel_password_file: Option<PathBuf>,
     /// How many replicas must have a write before it is acknowledged.
     pub wait_replicas: u32,
+    /// Whether a server that may evict is read all the same, by whoever moves away from it.
+    pub may_evict: bool,
 }
 
 impl Default for RedisOptions {
     fn default() -> Self {
         let deadline = Duration::from_millis(250);
-        Self { deadline, ca_file: None, password_file: None, sentinel_password_file: None, wait_replicas: 0 }
+        Self {
+            deadline,
+            ca_file: None,
+            password_file: None,
+            sentinel_password_file: None,
+            wait_replicas: 0,
+            may_evict: false,
+        }
     }
 }
 
@@ -84,9 +93,10 @@ impl RedisStore {
     /// # Errors
     /// When the process cannot start its thread.
     pub fn open(url: &RedisUrl, mode: OpenMode, options: &RedisOptions, seal: RecordSeal) -> Result<Self, StoreError> {
-        let RedisOptions { deadline, ca_file, password_file, sentinel_password_file, wait_replicas } = options.clone();
+        let RedisOptions { deadline, ca_file, password_file, sentinel_password_file, wait_replicas, may_evict } =
+            options.clone();
         let (url, response_timeout, master) = (url.clone(), deadline, Master::default());
-        let maker = Maker { url, ca_file, password_file, sentinel_password_file, response_timeout, master };
+        let maker = Maker { url, ca_file, password_file, sentinel_password_file, response_timeout, master, may_evict };
         Ok(Self { redis: Connections::start(maker, mode, (seal, wait_replicas))? })
     }
 }

@@ -71,6 +71,8 @@ pub struct Transfer<'a> {
     replayable_from: UnixTime,
     /// How many revocations, clients, tokens and used assertions there are about.
     expected: [u64; 4],
+    /// What should be otherwise at the source.
+    pub warnings: Vec<String>,
 }
 
 impl<'a> Transfer<'a> {
@@ -83,7 +85,7 @@ impl<'a> Transfer<'a> {
         terms: Terms<'_>,
         progress: &'a Progress,
     ) -> Result<Self, TransferError> {
-        let expected = look_over(source).await?;
+        let (expected, warnings) = look_over(source).await?;
         let [fresh, run] = terms.random.map(|bits| format!("{bits:032x}"));
         let id = mark::id(source, &fresh).await.map_err(TransferError::Source)?;
         let held = Mark::find(target).await.map_err(TransferError::Target)?;
@@ -101,7 +103,7 @@ impl<'a> Transfer<'a> {
         mark::remove_moved(target).await.map_err(TransferError::Target)?;
         mark::carry_backup(source, target).await?;
         let Terms { useful_from, replayable_from, .. } = terms;
-        Ok(Self { source, target, progress, mark, useful_from, replayable_from, expected })
+        Ok(Self { source, target, progress, mark, useful_from, replayable_from, expected, warnings })
     }
 
     /// Copies until nothing is left to be copied, and compares both sides.
@@ -164,8 +166,8 @@ fn taken_over(error: StoreError) -> TransferError {
     if matches!(error, StoreError::Conflict) { TransferError::TakenOver } else { TransferError::Target(error) }
 }
 
-/// How many records of a kind the source has; nothing is copied from a damaged one.
-async fn look_over(source: &dyn Store) -> Result<[u64; 4], TransferError> {
+/// How many records of a kind the source has, and what should be otherwise there; nothing is copied from a damaged one.
+async fn look_over(source: &dyn Store) -> Result<([u64; 4], Vec<String>), TransferError> {
     let report = source.check().await.map_err(TransferError::Source)?;
     if let Some(problem) = report.problems.into_iter().next() {
         return Err(TransferError::Source(StoreError::Corrupt(problem)));
@@ -173,7 +175,7 @@ async fn look_over(source: &dyn Store) -> Result<[u64; 4], TransferError> {
     if report.keys == 0 {
         return Err(TransferError::Nothing);
     }
-    Ok([report.revocations, report.clients, report.tokens, report.assertions])
+    Ok(([report.revocations, report.clients, report.tokens, report.assertions], report.warnings))
 }
 
 async fn check_empty(target: &dyn Store, held: Option<&Mark>) -> Result<(), TransferError> {

@@ -59,6 +59,32 @@ fn everything_goes_to_a_cluster_and_back() {
     there_and_back(&Cluster::shared().url(), 60);
 }
 
+/// D-07: no server uses a Redis that may evict, but what it has can be taken away from it, and it is said what is missing.
+#[test]
+fn d07_a_redis_that_evicts_can_be_left() {
+    let (redis, target) = (Redis::start(), Home::new());
+    let source = Home::on(&redis.url());
+    let (kept, evicted) = (source.usual_client(), source.usual_client());
+    redis.cli(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    let copying = || {
+        let mut copying = command(&source, &target, &["-o", "json"]);
+        copying.env("JETON_MASTER_KEY_FILE", source.folder.path().join("master-key"));
+        copying.output().unwrap()
+    };
+    refused(&source.run(&["client", "list"]), 78, "maxmemory-policy allkeys-lru");
+    redis.cli(&["DEL", &format!("{{jeton}}:client:{}", evicted.id)]);
+    refused(&copying(), 1, &format!("client {} is listed but gone", evicted.id));
+    redis.cli(&["ZREM", "{jeton}:clients", &evicted.id]);
+    let output = copying();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("the source: Redis has maxmemory-policy allkeys-lru: what it evicted is gone"), "{told}");
+    let value = json_of(&output);
+    assert_eq!((&value["state"], &value["clients"]["target"]["count"]), (&"done".into(), &1.into()));
+    std::fs::copy(source.folder.path().join("master-key"), target.master_key()).unwrap();
+    let server = target.serve(GENEROUS);
+    assert_eq!(server.ask_patiently(&kept, GRANT).status, 200);
+}
+
 #[test]
 fn a_copy_to_redis_that_is_killed_is_completed_and_its_backup_serves() {
     let (redis, source, count) = (Redis::start(), Home::new(), 4_000);
