@@ -6,6 +6,7 @@ use std::path::Path;
 use jeton::config::{Config, Origin, RawConfig, SETTINGS};
 
 use super::{files, has_extension, name, read};
+use crate::support::documents::blocks;
 use crate::support::{jeton, project};
 
 const SETTINGS_FILE: &str = "docs/jeton.toml";
@@ -82,30 +83,12 @@ fn the_judge_of_the_settings_file_sees_what_is_missing_stale_or_unexplained() {
     }
 }
 
-/// The `toml` blocks of a document, with the lines they begin at.
-fn toml_blocks(text: &str) -> Vec<(usize, String)> {
-    let (mut blocks, mut open) = (Vec::new(), None::<(usize, String)>);
-    for (number, line) in (1..).zip(text.lines()) {
-        match &mut open {
-            None if line.trim() == "```toml" => open = Some((number + 1, String::new())),
-            None => {}
-            Some(_) if line.trim() == "```" => blocks.extend(open.take()),
-            Some((_, block)) => {
-                block.push_str(line);
-                block.push('\n');
-            }
-        }
-    }
-    assert!(open.is_none(), "a block without an end");
-    blocks
-}
-
 #[test]
 fn every_toml_block_of_the_documents_is_a_sound_configuration() {
     let top = std::fs::read_dir(project()).unwrap().map(|entry| entry.unwrap().path());
     let documents = top.chain(files("docs")).filter(|path| has_extension(path, "md"));
     for document in documents {
-        let blocks = toml_blocks(&read(&document));
+        let blocks = blocks(&read(&document), "toml");
         // The README is where people look for one.
         assert!(name(&document) != "README.md" || !blocks.is_empty(), "README.md shows no configuration");
         for (line, block) in blocks {
@@ -113,7 +96,7 @@ fn every_toml_block_of_the_documents_is_a_sound_configuration() {
             assert_eq!(read_config(&block, &at).map(drop), Ok(()), "{at}");
         }
     }
-    let blocks = toml_blocks("a\n```toml\nx = 1\n```\n```sh\ntoml\n```\n  ```toml\n  ```\n");
+    let blocks = blocks("a\n```toml\nx = 1\n```\n```sh\ntoml\n```\n  ```toml\n  ```\n", "toml");
     assert_eq!(blocks, [(3, "x = 1\n".to_owned()), (9, String::new())]);
     assert!(read_config("workers = 1\n", "x").is_err());
 }

@@ -8,12 +8,23 @@ use crate::support::balancer::Balancer;
 use crate::support::drill::{Drill, ISSUER};
 use crate::support::faults::{Counts, free_address};
 use crate::support::redis::Redis;
-use crate::support::{API, Client, GENEROUS, GRANT, Home, Server, Wire, wait_for};
+use crate::support::{API, Client, GENEROUS, GRANT, Home, Server, Wire, count, wait_for};
 
 /// P-03: two nodes on one Redis behind HAProxy are restarted in turn, twice: no request fails, neither of those who
 /// are known nor of those who were never seen.
 #[test]
 fn p03_a_rolling_restart_behind_a_load_balancer_fails_no_request() {
+    restart_in_turn_behind(Balancer::haproxy);
+}
+
+/// P-03: the same behind nginx, which does not ask who is ready.
+#[test]
+fn p03_a_rolling_restart_behind_nginx_fails_no_request() {
+    restart_in_turn_behind(Balancer::nginx);
+}
+
+#[expect(clippy::print_stderr, reason = "the figures, for whoever asks with --nocapture")]
+fn restart_in_turn_behind(balance: impl Fn(&[(String, String)]) -> Balancer) {
     let redis = Redis::start();
     let home = Home::on(&redis.url());
     let mut clients = vec![home.usual_client()];
@@ -25,7 +36,7 @@ fn p03_a_rolling_restart_behind_a_load_balancer_fails_no_request() {
         Home::on(&redis.url()).serve(&format!("listen = \"{listen}\"\nops_listen = \"{ops}\"\n{ISSUER}{serve}"))
     };
     let mut nodes = vec![start(0), start(1)];
-    let balancer = Balancer::start(&places);
+    let balancer = balance(&places);
     let (stop, clients) = (Arc::new(AtomicBool::new(false)), Arc::new(clients));
     let askers: Vec<_> = (0..4)
         .map(|n| {
@@ -33,7 +44,7 @@ fn p03_a_rolling_restart_behind_a_load_balancer_fails_no_request() {
             std::thread::spawn(move || ask_on(&address, &clients, n, &stop))
         })
         .collect();
-    for n in [0, 1, 0, 1] {
+    for n in [0, 1].repeat(count("JETON_TEST_RESTARTS", 2)) {
         std::thread::sleep(Duration::from_millis(300));
         let (_, status) = nodes.remove(0).end_by("-TERM");
         assert_eq!(status.code(), Some(0));
@@ -46,10 +57,13 @@ fn p03_a_rolling_restart_behind_a_load_balancer_fails_no_request() {
         nodes.push(fresh);
     }
     stop.store(true, Ordering::Relaxed);
+    let mut issued = 0;
     for asker in askers {
         let counts = asker.join().unwrap();
         assert!(counts.refused.is_empty() && counts.unanswered == 0 && counts.issued > 100, "{counts:?}");
+        issued += counts.issued;
     }
+    eprintln!("{issued} requests while both were restarted in turn, none failed");
 }
 
 fn ask_on(address: &str, clients: &[Client], first: usize, stop: &AtomicBool) -> Counts {

@@ -1,5 +1,7 @@
-//! A load balancer in front of several nodes: HAProxy, which asks each whether it is ready.
+//! A load balancer in front of several nodes, by the files of `docs/load-balancers`: HAProxy, which asks each whether it is
+//! ready, and nginx, which tries another one.
 
+use super::documents::document;
 use super::nursery::{Program, answers, file, free_port, start_until_well, words};
 
 pub struct Balancer {
@@ -8,13 +10,45 @@ pub struct Balancer {
 }
 
 impl Balancer {
-    /// In front of nodes that serve here and tell of their readiness there.
-    pub fn start(nodes: &[(String, String)]) -> Self {
+    /// HAProxy, in front of nodes that serve here and tell of their readiness there.
+    pub fn haproxy(nodes: &[(String, String)]) -> Self {
+        let own = |port: u16| {
+            // As often as tests can wait for.
+            let text = localized("docs/load-balancers/haproxy.cfg", port, nodes).replace("inter 1s", "inter 200ms");
+            let ops = |(_, ops): &(String, String)| ops.rsplit(':').next().unwrap().to_owned();
+            nodes
+                .iter()
+                .fold(text, |text, node| text.replacen("check port 8081", &format!("check port {}", ops(node)), 1))
+        };
+        Self::start(|folder, port| {
+            let config = file(folder, "haproxy.cfg", &own(port));
+            words(["haproxy", "-db", "-f", &config.display().to_string()])
+        })
+    }
+
+    /// nginx, in front of nodes that serve here.
+    pub fn nginx(nodes: &[(String, String)]) -> Self {
+        Self::start(|folder, port| {
+            let place = folder.path().display().to_string();
+            let included = file(folder, "jeton.conf", &localized("docs/load-balancers/nginx.conf", port, nodes));
+            let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+                .iter()
+                .map(|name| format!("{name}_temp_path {place}/{name};\n"))
+                .collect();
+            let config = format!(
+                "daemon off;\nmaster_process off;\npid {place}/nginx.pid;\nerror_log stderr;\n\
+                 events {{}}\nhttp {{\naccess_log off;\n{paths}include {};\n}}\n",
+                included.display()
+            );
+            let config = file(folder, "nginx.conf", &config);
+            words(["nginx", "-p", &place, "-c", &config.display().to_string()])
+        })
+    }
+
+    fn start(line: impl Fn(&tempfile::TempDir, u16) -> Vec<std::ffi::OsString>) -> Self {
         let start = || {
             let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
-            let servers: Vec<String> = nodes.iter().enumerate().map(|(n, node)| server(n, node)).collect();
-            let config = file(&folder, "haproxy.cfg", &config(port, &servers.join("")));
-            let line = words(["haproxy", "-db", "-f", &config.display().to_string()]);
+            let line = line(&folder, port);
             (port, Program::start(folder, line, Vec::new()))
         };
         let (port, program) = start_until_well(start, |(port, program)| {
@@ -29,16 +63,17 @@ impl Balancer {
     }
 }
 
-fn server(number: usize, (address, ops): &(String, String)) -> String {
-    let ops_port = ops.rsplit(':').next().unwrap();
-    format!("  server node{number} {address} check port {ops_port} inter 200ms fall 1 rise 1\n")
-}
-
-fn config(port: u16, servers: &str) -> String {
-    format!(
-        "defaults\n  mode http\n  timeout connect 2s\n  timeout client 30s\n  timeout server 30s\n  retries 3\n\
-         \x20 option redispatch 1\n\
-         frontend public\n  bind 127.0.0.1:{port}\n  default_backend nodes\n\
-         backend nodes\n  balance roundrobin\n  option httpchk GET /readyz\n{servers}"
-    )
+/// A file of the documents with the addresses of this machine in the place of its own two.
+fn localized(name: &str, port: u16, nodes: &[(String, String)]) -> String {
+    let [(first, _), (second, _)] = nodes else { panic!("the files are for two nodes") };
+    let text = document(name);
+    let replaced = [
+        ("0.0.0.0:8000", format!("127.0.0.1:{port}")),
+        ("10.0.0.1:8080", first.clone()),
+        ("10.0.0.2:8080", second.clone()),
+    ];
+    replaced.iter().fold(text, |text, (shown, own)| {
+        assert_eq!(text.matches(shown).count(), 1, "{name}: {shown}");
+        text.replace(shown, own)
+    })
 }

@@ -112,8 +112,8 @@ impl Drill {
         wait_for("the metric shows it", || self.is_up(0.0).then_some(()));
     }
 
-    /// All is well again, by itself and soon, the writer included.
-    pub fn expect_recovery(&self) {
+    /// All is well again, by itself and soon, the writer included; since when.
+    pub fn expect_recovery(&self) -> Instant {
         let ended = Instant::now();
         let stranger = self.stranger();
         wait_for("it recovers", || {
@@ -122,8 +122,10 @@ impl Drill {
             let well = self.node.ops("/readyz").status == 200 && looked.status == 200 && self.is_up(1.0);
             well.then(|| assert_eq!(looked.json()["active"], true))
         });
-        assert!(ended.elapsed() < RECOVERY, "recovered after {:?}", ended.elapsed());
+        let well = Instant::now();
+        assert!(well - ended < RECOVERY, "recovered after {:?}", well - ended);
         self.wait_for_writes(12);
+        well
     }
 
     /// In the midst of a fault that may let some things through: whatever is answered is true, or a 503, and in time.

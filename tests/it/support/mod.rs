@@ -3,6 +3,7 @@
 pub mod balancer;
 pub mod certificates;
 pub mod cluster;
+pub mod documents;
 pub mod drill;
 pub mod faults;
 pub mod h2;
