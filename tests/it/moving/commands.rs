@@ -145,17 +145,15 @@ fn a_target_with_another_master_key_is_refused_before_anything_is_written() {
 }
 
 /// A copy that follows, once it has caught up.
-struct Following {
+pub struct Following {
     process: Child,
 }
 
 impl Following {
-    fn start(from: &Home, to: &Home) -> Self {
-        let mut process = command(from, to, &["--follow", "-o", "json"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+    /// `copy` is the command without its flags.
+    pub fn begin(copy: &mut Command) -> Self {
+        let copy = copy.args(["--follow", "-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = copy.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let value: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("it did not catch up: {line:?}"));
@@ -163,7 +161,7 @@ impl Following {
         Self { process }
     }
 
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         assert!(Command::new("kill").args(["-INT", &self.process.id().to_string()]).status().unwrap().success());
         assert_eq!(self.process.wait().unwrap().code(), Some(0));
     }
@@ -174,7 +172,7 @@ fn while_a_copy_follows_a_change_on_either_side_acts_on_both() {
     let (old, client) = Server::usual();
     let target = Home::new();
     std::fs::copy(old.home.master_key(), target.master_key()).unwrap();
-    let following = Following::start(&old.home, &target);
+    let following = Following::begin(&mut command(&old.home, &target, &[]));
     let new = target.serve(&format!("issuer = \"{}\"\n{GENEROUS}", old.url()));
     for (at, other) in [(&old, &new), (&new, &old)] {
         let token = at.ask_patiently(&client, GRANT).access_token();

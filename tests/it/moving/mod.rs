@@ -4,6 +4,7 @@ mod commands;
 mod engine;
 mod failing;
 mod redis;
+mod switch;
 
 use futures_util::future::join_all;
 use jeton::clock::{UnixDay, UnixTime};
