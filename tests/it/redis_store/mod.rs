@@ -1,5 +1,6 @@
 //! What a store in Redis promises beyond the contract of all stores.
 
+mod document;
 mod health;
 mod news;
 mod records;
