@@ -37,14 +37,23 @@ def cargo(*what):
 class Home:
     """A folder with a store, one client in it and copies of that client."""
 
-    def __init__(self, clients):
+    def __init__(self, clients, store=None):
         self.folder = tempfile.TemporaryDirectory(prefix="jeton-load-")
-        self.store = f"sqlite:{self.folder.name}/jeton.db"
+        self.store = store or f"sqlite:{self.folder.name}/jeton.db"
+        self.environment = clean_environment() | self.settings()
         added = self.run(["client", "add", "load", "--scope", SCOPE, "--audience", AUDIENCE, "-o", "json"])
         self.client = json.loads(added)
         self.clients = clients
         seed = [str(BUILT / "examples/seed"), self.store, self.client["client_id"], str(clients)]
-        subprocess.run(seed, check=True, stderr=None if clients > 100_000 else subprocess.DEVNULL)
+        quiet = None if clients > 100_000 else subprocess.DEVNULL
+        subprocess.run(seed, check=True, stderr=quiet, env=self.environment | self.PATIENCE)
+
+    # A store elsewhere is filled by many writes at a time, each of which waits for those before it.
+    PATIENCE = {"JETON_STORE__REDIS_DEADLINE": "10s"}
+
+    def settings(self):
+        """What commands and servers on this store are told besides, as variables."""
+        return {}
 
     def __enter__(self):
         return self
@@ -60,7 +69,7 @@ class Home:
     def run(self, arguments):
         """A command of jeton on this store."""
         command = [str(BUILT / "jeton"), "--store", self.store, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=clean_environment())
+        done = subprocess.run(command, capture_output=True, text=True, env=self.environment)
         if done.returncode != 0:
             sys.exit(f"{' '.join(command)}: {done.stderr}")
         return done.stdout
@@ -70,7 +79,7 @@ class Jeton(Program):
     """A running server: one worker, unless told otherwise, and its defaults."""
 
     def __init__(self, home, core, settings=None):
-        environment = clean_environment() | {"JETON_SERVE__WORKERS": "1"} | (settings or {})
+        environment = home.environment | {"JETON_SERVE__WORKERS": "1"} | (settings or {})
         command = [str(BUILT / "jeton"), "--store", home.store, "serve", "--issuer", "https://issuer.example.com"]
         command += ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]
         started = time.monotonic()

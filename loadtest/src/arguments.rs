@@ -48,6 +48,9 @@ pub struct Common {
     /// One client; its secret comes from JETON_CLIENT_SECRET
     #[arg(long, value_name = "ID")]
     pub client: Option<String>,
+    /// Ask for the clients one after the other instead of at random, so that none comes twice before all came once
+    #[arg(long)]
+    pub in_turn: bool,
     /// How long one run is, without its warm-up
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     pub duration: Duration,
@@ -167,6 +170,7 @@ impl Common {
             jwks_path: self.jwks.clone(),
             kind: self.request,
             clients: self.clients()?,
+            in_turn: self.in_turn,
             schedule: Schedule { from: rate.0, to: rate.1, duration: self.duration, spacing: self.spacing },
             warm_up: self.warm_up,
             connections: self.connections as usize,

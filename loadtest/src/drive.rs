@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::machine;
 use crate::report::{Run, Second, ServerTime};
-use crate::schedule::Schedule;
+use crate::schedule::{Choice, Random, Schedule};
 use crate::slo::Slo;
 use crate::tally::Tally;
 use crate::target::{Credentials, Kind, Target};
@@ -32,6 +32,8 @@ pub struct Plan {
     pub kind: Kind,
     /// By whom.
     pub clients: Vec<Credentials>,
+    /// One after the other, and not at random.
+    pub in_turn: bool,
     /// When.
     pub schedule: Schedule,
     /// For how long it goes on before that, at the rate it begins with.
@@ -83,15 +85,21 @@ impl Plan {
         let expected = count(self.schedule.expected() / float(self.threads as u64));
         let verify = if self.kind == Kind::Get { 0 } else { self.verify.div_ceil(self.threads as u64) };
         Ok(Job {
-            target: Target::new(&self.host, &self.path, self.kind, &self.clients)?,
+            target: Target::new(&self.host, &self.path, self.kind, &self.clients_of(index))?,
             arrivals: Box::new(warm_up.arrivals(index, self.threads).chain(measured)),
             measured: (from, until),
             connections: self.connections.div_ceil(self.threads),
             timeout: self.timeout,
             sample: Sample::new(verify, expected),
-            seed: index as u64,
+            choice: if self.in_turn { Choice::InTurn(0) } else { Choice::AtRandom(Random::new(index as u64)) },
             events,
         })
+    }
+
+    /// Those that a thread asks for: all of them, or its share of those that are asked for in turn.
+    fn clients_of(&self, index: usize) -> Vec<Credentials> {
+        let (skipped, step) = if self.in_turn { (index, self.threads.max(1)) } else { (0, 1) };
+        self.clients.iter().skip(skipped).step_by(step).cloned().collect()
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::answer::{self, Answer};
-use crate::schedule::Random;
+use crate::schedule::Choice;
 use crate::tally::Tally;
 use crate::target::Target;
 use crate::verify::Sample;
@@ -52,7 +52,7 @@ pub struct Board {
     /// Of the tokens.
     pub sample: RefCell<Sample>,
     /// Which client asks.
-    pub random: RefCell<Random>,
+    pub choice: RefCell<Choice>,
 }
 
 /// The state of one line.
@@ -192,7 +192,7 @@ impl Connection<'_> {
     async fn exchange(&mut self) -> Result<(), Lost> {
         let due = self.next_due().await?;
         let requests = &self.board.target.requests;
-        let chosen = self.board.random.borrow_mut().below(requests.len());
+        let chosen = self.board.choice.borrow_mut().of(requests.len());
         let request = requests.get(chosen).map(|request| &**request).unwrap_or_default();
         match self.stream.try_write(request) {
             Ok(sent) if sent == request.len() => {}

@@ -112,6 +112,29 @@ impl Random {
     }
 }
 
+/// Which of several is next.
+#[derive(Clone, Debug)]
+pub enum Choice {
+    /// Any of them, by chance.
+    AtRandom(Random),
+    /// One after the other, from the first to the last and again.
+    InTurn(usize),
+}
+
+impl Choice {
+    /// The number of one of `count`.
+    pub fn of(&mut self, count: usize) -> usize {
+        match self {
+            Self::AtRandom(random) => random.below(count),
+            Self::InTurn(next) => {
+                let chosen = next.checked_rem(count).unwrap_or_default();
+                *next = chosen + 1;
+                chosen
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,5 +197,13 @@ mod tests {
         }
         assert!(seen.iter().all(|count| (800..1200).contains(count)), "{seen:?}");
         assert_eq!(random.below(0), 0);
+    }
+
+    #[test]
+    fn those_that_are_asked_in_turn_are_asked_once_before_any_is_asked_again() {
+        let mut choice = Choice::InTurn(0);
+        let chosen: Vec<usize> = (0..7).map(|_| choice.of(3)).collect();
+        assert_eq!(chosen, [0, 1, 2, 0, 1, 2, 0]);
+        assert_eq!(choice.of(0), 0);
     }
 }

@@ -13,7 +13,7 @@ use tokio::runtime::LocalOptions;
 use tokio::sync::Notify;
 
 use crate::line::{Board, Line, keep};
-use crate::schedule::Random;
+use crate::schedule::Choice;
 use crate::tally::Tally;
 use crate::target::Target;
 use crate::units::nanos;
@@ -42,8 +42,8 @@ pub struct Job {
     pub timeout: Duration,
     /// What to keep of the tokens.
     pub sample: Sample,
-    /// Tells threads apart.
-    pub seed: u64,
+    /// Who asks next.
+    pub choice: Choice,
     /// To whom to tell how it goes.
     pub events: Sender<Event>,
 }
@@ -85,7 +85,7 @@ async fn pace(job: Job) -> Result<Sample, String> {
         lines: (0..job.connections).map(|_| Line::default()).collect(),
         tally: Tally::new().into(),
         sample: job.sample.into(),
-        random: Random::new(job.seed).into(),
+        choice: job.choice.into(),
     });
     for index in 0..job.connections {
         tokio::task::spawn_local(keep(Rc::clone(&board), index));
