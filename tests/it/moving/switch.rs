@@ -160,7 +160,7 @@ fn two_servers_change_from_a_file_to_redis_under_load_and_no_request_fails() {
     std::fs::copy(old.master_key(), &key).unwrap();
     let disabled = std::thread::scope(|scope| {
         let threads = [scope.spawn(|| callers.ask()), scope.spawn(|| callers.ask()), scope.spawn(|| callers.revoke())];
-        let disabler = scope.spawn(|| callers.disable(&old, &disposable));
+        let operator = scope.spawn(|| callers.disable(&old, &disposable));
         let following = Following::begin(command(&old, &new, &[]).env("JETON_MASTER_KEY_FILE", &key));
         nodes = nodes
             .drain(..)
@@ -169,8 +169,10 @@ fn two_servers_change_from_a_file_to_redis_under_load_and_no_request_fails() {
             .collect();
         // What follows is in the old store still; from here on it is changed in the new one.
         callers.stop.store(true, Ordering::Relaxed);
-        let disabled = disabler.join().unwrap();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let disabled = operator.join().unwrap();
+        for thread in threads {
+            thread.join().unwrap();
+        }
         following.stop();
         disabled
     });
