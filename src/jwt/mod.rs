@@ -3,10 +3,11 @@
 //!
 //! `claims` writes what a token says, `sign` signs it in place, `queue` many at a time, `turn` where a signature takes
 //! long; `public_key` is a published key, `verify` what a resource server does with it, `verifier` what we do with our
-//! own.
+//! own; `client_keys` are those of clients, by which they sign their assertions.
 //! Leaves the keys themselves, their states and the JWKS to `keys`.
 
 pub mod claims;
+pub mod client_keys;
 pub mod public_key;
 pub mod queue;
 pub mod sign;

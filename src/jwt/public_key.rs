@@ -8,8 +8,9 @@ use aws_lc_rs::signature::{
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde::Deserialize;
 
-use super::verify::{VerifyError, algorithm_of, decode};
+use super::verify::{VerifyError, decode};
 use crate::oauth::Algorithm;
+use crate::oauth::client_key::{ClientKey, PublicJwk};
 
 /// The modulus of an RSA key, in bytes: smaller ones can be factored, larger ones only cost time.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
@@ -48,6 +49,18 @@ impl PublicKey {
     pub fn from_jwks(document: &[u8]) -> Result<Vec<Self>, VerifyError> {
         let set: JwkSet = serde_json::from_slice(document).map_err(|_| VerifyError::UnusableKey)?;
         set.keys.iter().filter_map(|jwk| Some(Self::from_jwk(jwk.algorithm()?, jwk))).collect()
+    }
+
+    /// A key by which a client authenticates.
+    ///
+    /// # Errors
+    /// When it is broken, weak, or not for its algorithm.
+    pub fn of_client(key: &ClientKey) -> Result<Self, VerifyError> {
+        let PublicJwk { kty, crv, x, y, n, e } = key.jwk.clone();
+        let [crv, x, y, n, e] = [crv, x, y, n, e].map(|member| member.map(String::from));
+        let (kid, alg) = (key.kid.to_string(), Some(key.alg.to_string()));
+        let jwk = Jwk { kty: kty.into(), kid, alg, usage: None, crv, x, y, n, e };
+        Self::from_jwk(jwk.algorithm().ok_or(VerifyError::UnusableKey)?, &jwk)
     }
 
     fn from_jwk(algorithm: Algorithm, jwk: &Jwk) -> Result<Self, VerifyError> {
@@ -116,7 +129,7 @@ impl Jwk {
             _ => return None,
         };
         let signs = self.usage.as_deref().is_none_or(|usage| usage == "sig");
-        let said = self.alg.as_deref().map_or_else(|| kind.first().copied(), algorithm_of);
+        let said = self.alg.as_deref().map_or_else(|| kind.first().copied(), Algorithm::of_header);
         said.filter(|algorithm| signs && kind.contains(algorithm))
     }
 

@@ -138,7 +138,7 @@ pub fn verify(token: &str, keys: &[PublicKey], expected: &Expected<'_>) -> Resul
     let header: Header = serde_json::from_slice(&header).map_err(|_| VerifyError::Malformed)?;
     let typ = header.typ.as_deref().unwrap_or_default();
     let is_access_token = typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt");
-    let algorithm = algorithm_of(&header.alg).filter(|_| is_access_token && header.crit.is_none());
+    let algorithm = Algorithm::of_header(&header.alg).filter(|_| is_access_token && header.crit.is_none());
     let algorithm = algorithm.ok_or(VerifyError::WrongHeader)?;
     let kid = header.kid.as_deref().unwrap_or_default();
     let key = keys.iter().find(|key| *key.kid == *kid).ok_or(VerifyError::UnknownKey)?;
@@ -149,11 +149,6 @@ pub fn verify(token: &str, keys: &[PublicKey], expected: &Expected<'_>) -> Resul
     let claims: AccessToken = serde_json::from_slice(&payload).map_err(|_| VerifyError::Malformed)?;
     check_claims(&claims, expected)?;
     Ok(claims)
-}
-
-/// RFC 9864 has another name for `EdDSA` with Ed25519.
-pub(super) fn algorithm_of(alg: &str) -> Option<Algorithm> {
-    if alg == "Ed25519" { Some(Algorithm::EdDsa) } else { alg.parse().ok() }
 }
 
 fn check_claims(claims: &AccessToken, expected: &Expected<'_>) -> Result<(), VerifyError> {

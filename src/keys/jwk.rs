@@ -54,6 +54,14 @@ impl Jwk {
     }
 }
 
+/// The name that follows from the required members of a key, in the order of their names (RFC 7638 §3). None of them may
+/// need an escape.
+#[must_use]
+pub fn thumbprint(required: &[(&str, &str)]) -> Box<str> {
+    let members: Vec<String> = required.iter().map(|(name, value)| format!(r#""{name}":"{value}""#)).collect();
+    URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{{{}}}", members.join(",")))).into()
+}
+
 /// A JWKS document of these keys.
 pub(super) fn set<'a>(keys: impl Iterator<Item = &'a str>) -> Box<[u8]> {
     format!(r#"{{"keys":[{}]}}"#, keys.collect::<Vec<_>>().join(",")).into_bytes().into()

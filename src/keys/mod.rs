@@ -19,6 +19,7 @@ pub mod set;
 pub mod signing;
 pub mod stream;
 
+pub use jwk::thumbprint;
 pub use master::{MasterKey, MasterKeyCheck};
 pub use private::Signature;
 pub use record::{KeyError, KeyRecord, Kid};

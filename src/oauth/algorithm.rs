@@ -52,6 +52,12 @@ impl Algorithm {
         }
     }
 
+    /// The algorithm that a header means by `alg`: RFC 9864 has another name for `EdDSA` with Ed25519.
+    #[must_use]
+    pub fn of_header(alg: &str) -> Option<Self> {
+        if alg == "Ed25519" { Some(Self::EdDsa) } else { alg.parse().ok() }
+    }
+
     /// Position in [`Algorithm::ALL`]; metrics keep one counter per position.
     #[must_use]
     pub const fn index(self) -> usize {

@@ -65,7 +65,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("base64", &["oauth", "keys", "jwt", "introspection", "cli"]),
     // What is stored, sent and printed.
     ("serde", &["clock", "oauth", "audit", "keys", "jwt", "store", "introspection", "revocation", "http", "cli"]),
-    ("serde_json", &["audit", "keys/import", "jwt", "store", "introspection", "http", "cli"]),
+    ("serde_json", &["audit", "keys/import", "jwt", "oauth/json", "store", "introspection", "http", "cli"]),
     // Randomness comes in at the edge, like time; `admin` makes ids, secrets and keys. In `store/redis` it names writes
     // and spreads the tries of many servers to connect; nobody outside sees any of it.
     ("rand", &["admin", "app/snapshots", "http", "cli", "store/redis"]),
