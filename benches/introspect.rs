@@ -62,7 +62,8 @@ impl Subject {
         let request = TokenReference::parse(self.requests[number % TOKENS].as_bytes(), None).unwrap();
         let trail = app.audit.trail(0, [127, 0, 0, 1].into());
         let (shard, queue, laps) = (app.metrics.shard(0), &SignQueue::default(), &Laps::default());
-        let occasion = Occasion { now: NOW, throttled: None, shard, queue, laps, trail };
+        let occasion =
+            Occasion { now: NOW, throttled: None, shard, queue, laps, trail, client_key: std::cell::OnceCell::new() };
         let (_, answer) = self.runtime.block_on(app.inspector.introspect(black_box(&request), &occasion)).unwrap();
         assert!(answer.is_active());
         black_box(serde_json::to_vec(&answer).unwrap());

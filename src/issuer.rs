@@ -204,6 +204,7 @@ fn note_issued((client, scope): (&ClientId, &Scope), id: TokenId, key: Option<&S
     if trail.wants(Kind::TokenIssued) {
         let jti = id.to_string();
         let names = Event { client: Some(client), scope: Some(scope), ..Event::new(Kind::TokenIssued, "ok") };
-        trail.record(&Event { jti: Some(&jti), kid, ..names });
+        let client_kid = occasion.client_key.get().map(|kid| &**kid);
+        trail.record(&Event { jti: Some(&jti), kid, client_kid, ..names });
     }
 }

@@ -55,7 +55,8 @@ impl TokenRevoker {
         occasion.shard.count_verdict(Verdict::Revoked);
         let (client, actor) = (token.claims.client_id.as_str(), format!("client:{}", caller.client.id));
         let event = Event { actor: Some(&actor), client: Some(client), ..Event::new(Kind::TokenRevoked, "ok") };
-        occasion.trail.record(&Event { jti: Some(&token.claims.jti), ..event });
+        let client_kid = occasion.client_key.get().map(|kid| &**kid);
+        occasion.trail.record(&Event { jti: Some(&token.claims.jti), client_kid, ..event });
         Ok(())
     }
 }

@@ -49,7 +49,8 @@ def authentication():
     return [
         lines("Failed authentications", "By the reason that the client is never told. unknown_client: scanning; "
               "wrong_secret: guessing, or a rotation gone wrong; expired_secret: a deployment was forgotten; "
-              "disabled_client: it has not heard yet.",
+              "disabled_client: it has not heard yet; wrong_key, refused_assertion: the same of clients that sign; "
+              "replayed_assertion: one that was used before.",
               [Query(total(FAILURES, by="reason") + " > 0", "{{reason}}")], "reqps", stack=True),
         lines("Share that fails", "Of all authentications at any endpoint. Its usual level is yours to know; a jump is a "
               "rotation gone wrong or an attack.", [Query(f"{failed} / (({failed} + {came_in}) > 0)", "failed")],

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::jwt::client_keys::JwksError;
 use crate::keys::KeyError;
 use crate::oauth::client::MAX_SECRETS;
 use crate::store::StoreError;
@@ -16,6 +17,10 @@ pub enum AdminError {
     UnknownSecret,
     /// The client holds the most secrets that it may.
     TooManySecrets,
+    /// The client has no key of this name.
+    UnknownClientKey,
+    /// The keys cannot be registered.
+    Jwks(JwksError),
     /// Something asked for does not fit together; the sentence says what.
     Refused(&'static str),
     /// The keys do not allow it.
@@ -37,6 +42,8 @@ impl fmt::Display for AdminError {
             Self::UnknownSecret => {
                 f.write_str("the client has no such secret: 'jeton client secret list ID' shows all")
             }
+            Self::UnknownClientKey => f.write_str("the client has no such key: 'jeton client key list ID' shows all"),
+            Self::Jwks(error) => error.fmt(f),
             Self::TooManySecrets => write!(f, "a client has at most {MAX_SECRETS} secrets: remove one first"),
             Self::Refused(sentence) => f.write_str(sentence),
             Self::Key(error) => error.fmt(f),
@@ -55,6 +62,12 @@ impl std::error::Error for AdminError {}
 impl From<StoreError> for AdminError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<JwksError> for AdminError {
+    fn from(error: JwksError) -> Self {
+        Self::Jwks(error)
     }
 }
 

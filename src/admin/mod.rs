@@ -1,8 +1,9 @@
-//! The use cases behind the commands: clients, their secrets, and the signing keys.
+//! The use cases behind the commands: clients, their secrets and keys, and the signing keys.
 //!
 //! Works on any store, beside a running server or without one. Every write names the revision that it was made
 //! from and is repeated on what is there by then when someone else came first, so no change is lost.
 
+mod client_keys;
 mod error;
 mod keys;
 mod lead;
@@ -55,13 +56,16 @@ pub struct ClientChange {
     pub ring: Option<Ring>,
     /// What its tokens look like.
     pub format: Option<TokenFormat>,
+    /// Whether its assertions may be meant for the token endpoint.
+    pub accepts_endpoint_audience: Option<bool>,
 }
 
 impl ClientChange {
     /// True when it changes nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        let Self { name, scope, default_scope, audience, serves, lifetime, may_request_tokens, ring, format } = self;
+        let Self { name, scope, default_scope, audience, serves, lifetime, .. } = self;
+        let Self { may_request_tokens, ring, format, accepts_endpoint_audience, .. } = self;
         name.is_none()
             && scope.is_none()
             && default_scope.is_none()
@@ -71,6 +75,7 @@ impl ClientChange {
             && may_request_tokens.is_none()
             && ring.is_none()
             && format.is_none()
+            && accepts_endpoint_audience.is_none()
     }
 }
 
@@ -129,6 +134,17 @@ impl Admin {
     /// # Errors
     /// When the store fails.
     pub async fn add_client(&self, change: ClientChange) -> Result<(Client, NewSecret), AdminError> {
+        self.check_changeable().await?;
+        let mut client = self.new_client(&change)?;
+        let secret = self.push_secret(&mut client, None)?;
+        client.revision = self.store.put_client(client.clone()).await?;
+        self.note_client(Kind::ClientAdded, &client.id)?;
+        self.note_secret(Kind::SecretAdded, &client.id, secret.id.as_str())?;
+        Ok((client, secret))
+    }
+
+    /// A client that can do what `change` says, and nothing to prove it by.
+    fn new_client(&self, change: &ClientChange) -> Result<Client, AdminError> {
         let mut client = Client {
             id: ClientId::from_random(rand::random()),
             name: "".into(),
@@ -143,16 +159,13 @@ impl Admin {
             alg: Algorithm::default(),
             format: TokenFormat::default(),
             secrets: Vec::new(),
+            keys: Vec::new(),
+            accepts_endpoint_audience: false,
             created_at: self.now,
             revision: 0,
         };
-        self.check_changeable().await?;
-        apply(&change, &mut client)?;
-        let secret = self.push_secret(&mut client, None)?;
-        client.revision = self.store.put_client(client.clone()).await?;
-        self.note_client(Kind::ClientAdded, &client.id)?;
-        self.note_secret(Kind::SecretAdded, &client.id, secret.id.as_str())?;
-        Ok((client, secret))
+        apply(change, &mut client)?;
+        Ok(client)
     }
 
     /// Changes what a client may.
@@ -340,6 +353,9 @@ fn apply(change: &ClientChange, client: &mut Client) -> Result<(), AdminError> {
     }
     if let Some(format) = change.format {
         client.format = format;
+    }
+    if let Some(accepts) = change.accepts_endpoint_audience {
+        client.accepts_endpoint_audience = accepts;
     }
     if let Some(may) = change.may_request_tokens {
         client.may_request_tokens = may;

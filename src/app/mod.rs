@@ -13,11 +13,12 @@ mod survey;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use crate::audit::{Audit, Sink};
-use crate::authenticator::Authenticator;
+use crate::authenticator::{Assertions, Authenticator};
 use crate::clock::Clock;
 use crate::config::{AuditOutput, AuditSettings, Config};
 use crate::introspection::TokenInspector;
@@ -25,6 +26,7 @@ use crate::issuer::{Lifetimes, TokenIssuer};
 use crate::jwt::{Line, TokenVerifier};
 use crate::keys::{KeyError, KeySet, MasterKey};
 use crate::metrics::{Metrics, MetricsError};
+use crate::oauth::assertion::AssertionTerms;
 use crate::oauth::{Audience, IssuerUrl};
 use crate::revocation::TokenRevoker;
 use crate::store::cache::{ClaimDefaults, ClientCache};
@@ -109,7 +111,9 @@ impl App {
             Arc::new(ObservedStore::new(store, metrics.store().clone(), Arc::clone(&readiness.store_damaged)));
         let clients = ClientCache::new(Arc::clone(&store), defaults.clone(), config.store.cache_clients);
         let lifetimes = Lifetimes { default: config.token.lifetime, longest: config.token.max_lifetime };
-        let authenticator = Arc::new(Authenticator::new(clients, master.secret_hasher()));
+        let longest = config.limits.assertion_lifetime;
+        let assertions = Assertions { terms: assertion_terms(&issuer, longest), store: Arc::clone(&store) };
+        let authenticator = Arc::new(Authenticator::new(clients, master.secret_hasher(), assertions));
         let keys = Arc::new(ArcSwap::from_pointee(keys));
         let line = Line::new(std::thread::available_parallelism().map_or(1, usize::from));
         let verifier = TokenVerifier::new(Arc::clone(&keys), issuer.as_str(), config.keys.clock_skew);
@@ -154,6 +158,11 @@ impl App {
     pub fn start_draining(&self) {
         self.readiness.draining.store(true, Ordering::Relaxed);
     }
+}
+
+/// The issuer is the one audience that no other server has (RFC 7523 as it is being revised).
+fn assertion_terms(issuer: &IssuerUrl, longest: Duration) -> AssertionTerms {
+    AssertionTerms { issuer: issuer.as_str().into(), endpoint: format!("{issuer}/oauth2/token").into(), longest }
 }
 
 fn start_audit(config: &Config) -> Result<Audit, AppError> {

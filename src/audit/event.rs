@@ -49,6 +49,12 @@ pub enum Kind {
     /// A client lost a secret.
     #[serde(rename = "secret.removed")]
     SecretRemoved,
+    /// A client got a public key.
+    #[serde(rename = "client_key.added")]
+    ClientKeyAdded,
+    /// A client lost a public key.
+    #[serde(rename = "client_key.removed")]
+    ClientKeyRemoved,
     /// A signing key was published.
     #[serde(rename = "key.published")]
     KeyPublished,
@@ -83,6 +89,9 @@ pub struct Event<'a> {
     /// The signing key's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kid: Option<&'a str>,
+    /// The name of the client's own key, by which it came in or which it got.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_kid: Option<&'a str>,
     /// Where the request came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<IpAddr>,
@@ -101,6 +110,7 @@ impl Event<'_> {
             scope: None,
             jti: None,
             kid: None,
+            client_kid: None,
             source: None,
         }
     }

@@ -1,10 +1,13 @@
-//! `jeton client …`: register, show, change and remove clients. Leaves their secrets to `secret`.
+//! `jeton client …`: register, show, change and remove clients. Leaves their secrets to `secret`, their keys to
+//! `client_key`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::client_key::{self, ClientKeyCommand};
 use super::output::{Table, note, record};
 use super::secret::{self, SecretCommand};
 use super::{CliError, Global};
@@ -25,10 +28,13 @@ pub struct ClientArgs {
 
 #[derive(Debug, Subcommand)]
 enum ClientCommand {
-    /// Register a client and print its secret, once
+    /// Register a client and print its secret, once; or one with public keys and no secret
     Add {
         /// What people call it
         name: String,
+        /// A file with the public keys by which it authenticates, a JWKS; then it signs, and gets no secret
+        #[arg(long, value_name = "FILE")]
+        jwks: Option<PathBuf>,
         #[command(flatten)]
         change: Change,
     },
@@ -72,6 +78,9 @@ enum ClientCommand {
     /// Give a client another secret, list its secrets, take one away, or check one
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Give a client a public key, list its keys, or take one away
+    #[command(subcommand)]
+    Key(ClientKeyCommand),
 }
 
 #[derive(Debug, Args)]
@@ -101,11 +110,24 @@ struct Change {
     /// algorithm signs once every verifier had time to fetch it; 'jeton key rotate --alg' makes it beforehand
     #[arg(long, value_name = "ALGORITHM")]
     alg: Option<Algorithm>,
+    /// What the assertions that it signs name as their audience: issuer, or endpoint for one that can only name the token
+    /// endpoint, whose assertions another server that it talks to could use here
+    #[arg(long, value_name = "issuer|endpoint")]
+    assertion_audience: Option<AssertionAudience>,
+}
+
+/// Whom the assertions of a client may be meant for.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum AssertionAudience {
+    /// The issuer alone
+    Issuer,
+    /// The token endpoint as well
+    Endpoint,
 }
 
 pub async fn run(global: &Global, args: ClientArgs) -> Result<(), CliError> {
     match args.command {
-        ClientCommand::Add { name, change } => add(global, name, change).await,
+        ClientCommand::Add { name, jwks, change } => add(global, name, jwks, change).await,
         ClientCommand::List => list(global).await,
         ClientCommand::Show { id } => show(global, &admin::find_client(&*global.open_store()?, &id).await?),
         ClientCommand::Set { id, name, change } => set(global, &id, name, change).await,
@@ -121,11 +143,17 @@ pub async fn run(global: &Global, args: ClientArgs) -> Result<(), CliError> {
             show(global, &admin.revoke_tokens(&id).await?)
         }
         ClientCommand::Secret(command) => secret::run(global, command).await,
+        ClientCommand::Key(command) => client_key::run(global, command).await,
     }
 }
 
 impl Change {
     fn into_change(self, name: Option<String>) -> ClientChange {
+        if matches!(self.assertion_audience, Some(AssertionAudience::Endpoint)) {
+            note(
+                "Another server that this client signs for can use such an assertion here: only for one that cannot name the issuer.",
+            );
+        }
         ClientChange {
             name,
             scope: self.scope,
@@ -136,6 +164,7 @@ impl Change {
             may_request_tokens: self.tokens,
             ring: None,
             format: self.format,
+            accepts_endpoint_audience: self.assertion_audience.map(|said| matches!(said, AssertionAudience::Endpoint)),
         }
     }
 }
@@ -148,12 +177,16 @@ fn check_lifetime(change: &ClientChange, longest: Duration) -> Result<(), CliErr
     Ok(())
 }
 
-async fn add(global: &Global, name: String, change: Change) -> Result<(), CliError> {
+async fn add(global: &Global, name: String, jwks: Option<PathBuf>, change: Change) -> Result<(), CliError> {
+    let keys = jwks.map(|path| client_key::read(&path)).transpose()?;
     let (admin, config) = global.admin(OpenMode::CreateIfMissing).await?;
     let alg = change.alg;
     let mut change = change.into_change(Some(name));
     check_lifetime(&change, config.token.max_lifetime)?;
     change.ring = begin_ring(&admin, alg, &config).await?;
+    if let Some(keys) = keys {
+        return show(global, &admin.add_client_with_keys(change, keys).await?);
+    }
     let (client, secret) = admin.add_client(change).await?;
     print_secret(global, &client, &secret)
 }
@@ -231,8 +264,14 @@ fn public(client: &Client) -> Value {
         "serves": client.serves, "tokens_revoked_at": client.tokens_revoked_at, "lifetime": client.lifetime_seconds, "may_request_tokens": client.may_request_tokens,
         "alg": client.alg,
         "format": client.format,
-        "secrets": secrets, "created_at": client.created_at, "revision": client.revision,
+        "secrets": secrets, "keys": client.keys.iter().map(client_key::public).collect::<Vec<_>>(),
+        "assertion_audience": assertion_audience(client), "created_at": client.created_at, "revision": client.revision,
     })
+}
+
+/// What its assertions may name as their audience.
+fn assertion_audience(client: &Client) -> &'static str {
+    if client.accepts_endpoint_audience { "endpoint" } else { "issuer" }
 }
 
 fn urls(list: &[Audience]) -> String {
@@ -258,6 +297,8 @@ fn show(global: &Global, client: &Client) -> Result<(), CliError> {
         ("lifetime", lifetime.unwrap_or_else(|| "the server's default".to_owned())),
         ("algorithm", client.alg.to_string()),
         ("secrets", client.secrets.len().to_string()),
+        ("keys", client.keys.len().to_string()),
+        ("assertions", format!("for the {}", assertion_audience(client))),
         ("tokens revoked", client.tokens_revoked_at.map_or_else(|| "never".to_owned(), |until| until.to_string())),
         ("registered", client.created_at.to_string()),
     ];

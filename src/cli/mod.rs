@@ -5,6 +5,7 @@
 //! standard error.
 
 mod client;
+mod client_key;
 mod completions;
 mod config;
 mod copy;

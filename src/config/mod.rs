@@ -133,6 +133,8 @@ pub struct Limits {
     pub per_client: Allowance,
     /// Failed authentications from one source address.
     pub per_source: Allowance,
+    /// How long the assertions of clients may live.
+    pub assertion_lifetime: Duration,
 }
 
 /// `[log]`.
@@ -222,6 +224,7 @@ impl Config {
             limits: Limits {
                 per_client: Self::allowance(raw, "limits.client_failures", "limits.client_failures_per_second")?,
                 per_source: Self::allowance(raw, "limits.source_failures", "limits.source_failures_per_second")?,
+                assertion_lifetime: raw.read("limits.assertion_lifetime", assertion_lifetime)?,
             },
             log: Log { level: raw.read("log.level", not_empty)?, format: raw.read("log.format", log_format)? },
             audit: Self::audit(raw)?,
@@ -298,6 +301,11 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+fn assertion_lifetime(text: &str) -> Result<Duration, &'static str> {
+    const BOUNDS: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+    duration::parse(text).ok().filter(|lifetime| BOUNDS.contains(lifetime)).ok_or("1s to 1h")
+}
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "an address and a port, such as 127.0.0.1:8080 or [::]:8080")

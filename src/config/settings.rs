@@ -19,7 +19,7 @@ const fn setting(key: &'static str, default: &'static str, why: &'static str) ->
 }
 
 /// Every setting, in the order in which it is shown.
-pub const SETTINGS: [Setting; 40] = [
+pub const SETTINGS: [Setting; 41] = [
     setting("issuer", "", "The URL that clients and resource servers know; needed once the listener is not loopback."),
     setting("listen", "127.0.0.1:8080", "Where clients connect."),
     setting("ops_listen", "127.0.0.1:8081", "Where probes and Prometheus connect; keep it off the public network."),
@@ -81,6 +81,11 @@ pub const SETTINGS: [Setting; 40] = [
         "Wrong secrets from one address in a row; 0 for no limit, as behind a proxy.",
     ),
     setting("limits.source_failures_per_second", "20", "How fast they are forgiven."),
+    setting(
+        "limits.assertion_lifetime",
+        "5m",
+        "Longest life of a client's assertion; raise it for libraries that make longer ones.",
+    ),
     setting("log.level", "info", "debug shows every issued token's id, client and scope."),
     setting("log.format", "auto", "auto is pretty on a terminal and JSON elsewhere; or json, or pretty."),
     setting("audit.output", "", "stdout, or a file that commands append to as well; set it to know who did what."),

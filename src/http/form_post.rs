@@ -3,7 +3,7 @@
 //! The order of checks is fixed: limits, syntax, client authentication, then whatever the endpoint is about (RFC
 //! 6749 §5.2), so that an unauthenticated caller learns nothing.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::thread::LocalKey;
 use std::time::{Duration, Instant};
 
@@ -138,12 +138,13 @@ impl FormPost<'_> {
     pub fn occasion(&self, auth: &ClientAuth<'_>) -> Occasion<'_> {
         self.has_asked.set(true);
         if self.worker.trail(self.arrival.peer).wants(Kind::TokenRefused) {
-            *self.claimed.borrow_mut() = audit::claimed_id(claimed(auth)).map(Into::into);
+            *self.claimed.borrow_mut() = audit::claimed_id(auth.claimed_id()).map(Into::into);
         }
-        let throttled = self.worker.limiter().ask(self.arrival.peer.address.ip(), claimed(auth), self.arrival.started);
+        let throttled =
+            self.worker.limiter().ask(self.arrival.peer.address.ip(), auth.claimed_id(), self.arrival.started);
         let (now, trail) = (self.worker.app().clock.now(), self.worker.trail(self.arrival.peer));
         let (shard, queue) = (self.worker.shard(), self.worker.queue());
-        Occasion { now, throttled, shard, queue, laps: self.laps(), trail }
+        Occasion { now, throttled, shard, queue, laps: self.laps(), trail, client_key: OnceCell::new() }
     }
 
     /// Notes a failed authentication with the limiter, whatever the endpoint.
@@ -152,7 +153,7 @@ impl FormPost<'_> {
     /// The denial, handed on.
     pub fn settle<T>(&self, auth: &ClientAuth<'_>, answer: Result<T, Denial>) -> Result<T, Refusal> {
         if answer.as_ref().is_err_and(Denial::is_failed_authentication) {
-            self.worker.limiter().note_failure(self.arrival.peer.address.ip(), claimed(auth), self.arrival.started);
+            self.worker.limiter().note_failure(self.arrival.peer.address.ip(), auth.claimed_id(), self.arrival.started);
         }
         answer.map_err(Refusal::Denied)
     }
@@ -167,11 +168,6 @@ impl FormPost<'_> {
         let event = Event { client: claimed.as_deref(), ..Event::new(kind, refusal.code().as_str()) };
         self.worker.trail(self.arrival.peer).record(&event);
     }
-}
-
-/// The id that the caller says it is.
-fn claimed<'a>(auth: &'a ClientAuth<'_>) -> &'a str {
-    auth.readings().next().map(|presented| &*presented.id).unwrap_or_default()
 }
 
 /// Logs what is ours to mend, and makes the reply.

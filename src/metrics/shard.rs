@@ -59,15 +59,18 @@ pub enum AuthMethod {
     Basic,
     /// `client_secret_post`.
     Post,
+    /// `private_key_jwt`.
+    PrivateKeyJwt,
 }
 
 impl AuthMethod {
-    pub(super) const ALL: [Self; 2] = [Self::Basic, Self::Post];
+    pub(super) const ALL: [Self; 3] = [Self::Basic, Self::Post, Self::PrivateKeyJwt];
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Basic => "client_secret_basic",
             Self::Post => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 }

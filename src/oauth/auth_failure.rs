@@ -11,6 +11,14 @@ pub enum AuthFailure {
     WrongSecret,
     /// The secret was the client's, until it expired.
     ExpiredSecret,
+    /// The assertion is not for us, not for now or not for so long.
+    RefusedAssertion,
+    /// No key of the client signed the assertion.
+    WrongKey,
+    /// The key was the client's, until it expired.
+    ExpiredKey,
+    /// The assertion was used before.
+    ReplayedAssertion,
     /// The client is there, but may not come in.
     DisabledClient,
     /// Both readings of Basic authenticate somebody.
@@ -21,11 +29,15 @@ pub enum AuthFailure {
 
 impl AuthFailure {
     /// Every reason, in the order of its counters.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Malformed,
         Self::UnknownClient,
         Self::WrongSecret,
         Self::ExpiredSecret,
+        Self::RefusedAssertion,
+        Self::WrongKey,
+        Self::ExpiredKey,
+        Self::ReplayedAssertion,
         Self::DisabledClient,
         Self::Ambiguous,
         Self::Throttled,
@@ -39,6 +51,10 @@ impl AuthFailure {
             Self::UnknownClient => "unknown_client",
             Self::WrongSecret => "wrong_secret",
             Self::ExpiredSecret => "expired_secret",
+            Self::RefusedAssertion => "refused_assertion",
+            Self::WrongKey => "wrong_key",
+            Self::ExpiredKey => "expired_key",
+            Self::ReplayedAssertion => "replayed_assertion",
             Self::DisabledClient => "disabled_client",
             Self::Ambiguous => "ambiguous",
             Self::Throttled => "throttled",

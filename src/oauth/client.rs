@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::algorithm::Algorithm;
 use super::audience::{Audience, MAX_RESOURCES};
 use super::auth_failure::AuthFailure;
+use super::client_key::ClientKey;
 use super::error::{ErrorCode, OAuthError};
 use super::grant::Grant;
 use super::opaque::TokenFormat;
@@ -201,6 +202,13 @@ pub struct Client {
     /// Its live and expired secrets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<ClientSecret>,
+    /// Its live and expired public keys; a client may have these, secrets, or both.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<ClientKey>,
+    /// Whether its assertions may be meant for the token endpoint instead of the issuer: for clients that cannot do it
+    /// otherwise, since another server could use such an assertion here (CVE-2025-27370).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accepts_endpoint_audience: bool,
     /// When it was registered.
     pub created_at: UnixTime,
     /// Counts the writes; a write names the revision it was made from.

@@ -1,6 +1,7 @@
-//! How a client proves who it is: Basic or the body, never both (RFC 6749 §2.3, §2.3.1).
+//! How a client proves who it is: Basic, the body or an assertion, never two of them (RFC 6749 §2.3, §2.3.1, RFC 7521
+//! §4.2).
 //!
-//! Leaves the check itself to [`super::Client::authenticate`]. Invariants: two mechanisms in one request are
+//! Leaves the check itself to [`super::Client::authenticate`], and assertions to `assertion`. Invariants: two mechanisms in one request are
 //! refused before anything is looked up; a presented secret never prints.
 //!
 //! Real clients disagree on whether the id and secret are form-encoded before they are put into Basic. Both
@@ -13,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use base64::{DecodeSliceError, Engine as _};
 use zeroize::Zeroizing;
 
+use super::assertion::{ASSERTION_TYPE, Assertion};
 use super::client::MAX_CLIENT_ID_BYTES;
 use super::error::OAuthError;
 use super::form;
@@ -102,6 +104,8 @@ pub enum ClientAuth<'a> {
     },
     /// `client_secret_post`.
     Post(Presented<'a>),
+    /// `private_key_jwt`. Boxed, since few come in by it and all would keep room for it.
+    Assertion(Box<Assertion<'a>>),
     /// Nothing that authenticates.
     Missing,
 }
@@ -130,12 +134,37 @@ impl<'a> ClientAuth<'a> {
         presented(Some(id), Some(secret)).map(Self::Post).ok_or(OAuthError::INVALID_CLIENT)
     }
 
+    /// Reads `client_assertion` of the body, and what stands beside it.
+    ///
+    /// # Errors
+    /// `invalid_request` for another kind of assertion or another client's id, `invalid_client` for one that cannot be
+    /// that of a client.
+    pub fn from_assertion(text: Cow<'a, str>, kind: &str, id: Option<&str>) -> Result<Self, OAuthError> {
+        if kind != ASSERTION_TYPE {
+            return Err(OAuthError::invalid_request("client_assertion_type must be that of RFC 7523: jwt-bearer"));
+        }
+        let assertion = Assertion::parse(text).map_err(|_| OAuthError::INVALID_CLIENT)?;
+        if id.is_some_and(|id| id != assertion.client().as_str()) {
+            return Err(OAuthError::invalid_request("client_id differs from the assertion"));
+        }
+        Ok(Self::Assertion(Box::new(assertion)))
+    }
+
+    /// The id that the caller says it is; not yet known to be one.
+    #[must_use]
+    pub fn claimed_id(&self) -> &str {
+        match self {
+            Self::Assertion(assertion) => assertion.client().as_str(),
+            secret => secret.readings().next().map(|presented| &*presented.id).unwrap_or_default(),
+        }
+    }
+
     /// The one or two pairs to try.
     pub fn readings(&self) -> impl Iterator<Item = &Presented<'a>> {
         let (first, second) = match self {
             Self::Basic { decoded, raw } => (decoded.as_ref(), raw.as_ref()),
             Self::Post(presented) => (Some(presented), None),
-            Self::Missing => (None, None),
+            Self::Assertion(_) | Self::Missing => (None, None),
         };
         first.into_iter().chain(second)
     }

@@ -81,6 +81,9 @@ impl<'a> AuthParameters<'a> {
         if mechanisms.into_iter().filter(|used| *used).count() > 1 {
             return Err(OAuthError::invalid_request("more than one mechanism of client authentication"));
         }
+        if let (Some(assertion), Some(kind)) = (self.assertion.take(), self.assertion_type.take()) {
+            return ClientAuth::from_assertion(assertion, &kind, self.id.take().as_deref());
+        }
         match (basic, self.id.take(), self.secret.take()) {
             (Some(basic), id, _) => {
                 let auth = ClientAuth::from_basic(basic)?;
@@ -90,7 +93,6 @@ impl<'a> AuthParameters<'a> {
                 Ok(auth)
             }
             (None, Some(id), Some(secret)) => ClientAuth::from_post(id, secret),
-            // An assertion is a mechanism that no client can be registered for yet.
             _ => Ok(ClientAuth::Missing),
         }
     }

@@ -19,6 +19,7 @@ use tokio::sync::OnceCell;
 use super::uses::DayMarks;
 use super::{Store, StoreError};
 use crate::jwt::ClaimPrefix;
+use crate::jwt::client_keys::VerifyingKeys;
 use crate::oauth::{Audience, Client, ClientId, IssuerUrl};
 
 /// How many used entries one newcomer may pass over, since it holds the lock meanwhile.
@@ -33,6 +34,8 @@ pub struct CachedClient {
     pub claims: ClaimPrefix,
     /// When its secrets were last used.
     pub marks: DayMarks,
+    /// What its assertions are verified with.
+    pub keys: VerifyingKeys,
     used: AtomicBool,
 }
 
@@ -164,8 +167,8 @@ impl ClientCache {
 
     fn ready(&self, client: Client) -> Arc<CachedClient> {
         let claims = self.defaults.claims(&client);
-        let marks = DayMarks::of(&client);
-        Arc::new(CachedClient { claims, client, marks, used: AtomicBool::new(false) })
+        let (marks, keys) = (DayMarks::of(&client), VerifyingKeys::of(&client.keys));
+        Arc::new(CachedClient { claims, client, marks, keys, used: AtomicBool::new(false) })
     }
 
     /// The first of those who waited stores the result, unless the flight was tainted meanwhile.

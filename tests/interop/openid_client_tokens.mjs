@@ -1,6 +1,7 @@
 // openid-client: finds the endpoints by the metadata, introspects and revokes. A signed answer is also verified.
-// A step's method is default (the library's choice), basic or post.
+// A step's method is default (the library's choice), basic, post or jwt: then its secret is a private key, a JWK.
 import * as client from 'openid-client'
+import { signingKey } from './signing_key.mjs'
 import { run } from './steps.mjs'
 
 async function configure ({ id, secret, method, signed }) {
@@ -8,8 +9,9 @@ async function configure ({ id, secret, method, signed }) {
     default: undefined,
     basic: client.ClientSecretBasic(secret),
     post: client.ClientSecretPost(secret),
+    jwt: method === 'jwt' && client.PrivateKeyJwt(await signingKey(secret)),
   }[method]
-  const metadata = { client_secret: secret, ...signed && { introspection_signed_response_alg: 'EdDSA' } }
+  const metadata = { ...method !== 'jwt' && { client_secret: secret }, ...signed && { introspection_signed_response_alg: 'EdDSA' } }
   const options = { algorithm: 'oauth2', execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks] }
   return client.discovery(new URL(process.env.ISSUER), id, metadata, authentication, options)
 }

@@ -12,8 +12,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jeton::oauth::Algorithm;
 use serde_json::{Value, json};
 
+use crate::support::signer::Signer;
 use crate::support::{API, Client, GENEROUS, GRANT, Home, OTHER_API, Server, claims, need, project, wait_for};
 
 /// What a client's script is told.
@@ -126,6 +128,37 @@ fn check_client(script: &str, methods: &[&str], more: &[(&str, &str)]) -> Vec<Va
     }
     assert!(accepted.iter().all(|claims| claims["sub"] == *client.id), "{script}");
     refusals
+}
+
+/// A client with a key of its own asks as the library has it, and whoever has another key is told what a wrong secret is.
+fn check_signer(script: &str, config: &str) {
+    let home = Home::new();
+    let signer = Signer::register(&home, Algorithm::EdDsa);
+    let server = home.serve(config);
+    let client = Client { id: signer.id.clone(), secret: signer.private_jwk(), secret_id: String::new() };
+    let ask = Ask { script, method: "jwt", secret: &client.secret, scope: "read", resource: API, more: &[] };
+    let mut cases = Vec::new();
+    for _ in 0..2 {
+        let answer = ask.send(&server, &client);
+        assert_eq!(answer["scope"], "read", "T-100 {script}: {answer}");
+        let token = answer["access_token"].as_str().unwrap().to_owned();
+        cases.push(Case { what: "a signer's", token, issuer: server.url(), audience: API, verdict: "accepted" });
+    }
+    assert_eq!(judge("pyjwt_verifier.py", &server, &cases)[0]["sub"], client.id, "T-100 {script}");
+    let stranger = signer.with_another_key(Algorithm::EdDsa).private_jwk();
+    let refusal = Ask { secret: &stranger, ..ask }.send(&server, &client);
+    assert_eq!(refusal["error"], "invalid_client", "T-112 {script}: {refusal}");
+}
+
+#[test]
+fn t100_t116_t120_openid_client_signs_for_the_issuer_that_it_discovered() {
+    check_signer("openid_client.mjs", GENEROUS);
+}
+
+#[test]
+fn t100_t120_t124_authlib_signs_for_an_hour_where_that_is_allowed() {
+    let config = GENEROUS.replacen("[limits]\n", "[limits]\nassertion_lifetime = \"1h\"\n", 1);
+    check_signer("authlib_client.py", &config);
 }
 
 #[test]

@@ -16,6 +16,7 @@
 mod support;
 
 mod algorithms;
+mod assertions;
 mod audit;
 mod cli;
 mod clients_and_verifiers;

@@ -17,7 +17,7 @@ use crate::store::{KeyRecords, StoreError, TokenRecord};
 /// The version of the layout: of the values here, of the names in `keys` and of the scripts.
 pub const VERSION: u32 = 1;
 
-/// The members of a client's document that this version knows, and those of each of its secrets.
+/// The members of a client's document that this version knows, and those of each of its secrets and keys.
 const CLIENT: &[&str] = &[
     "id",
     "name",
@@ -32,10 +32,13 @@ const CLIENT: &[&str] = &[
     "alg",
     "format",
     "secrets",
+    "keys",
+    "accepts_endpoint_audience",
     "created_at",
     "revision",
 ];
 const SECRET: &[&str] = &["id", "hash", "created_at", "expires_at"];
+const CLIENT_KEY: &[&str] = &["kid", "alg", "jwk", "created_at", "expires_at"];
 
 /// The members of the keys' document that this version knows, and those of each key.
 const KEYS: &[&str] = &["check", "keys"];
@@ -142,7 +145,7 @@ pub fn encode_client(
     let (mut document, name) = (encode(client)?, name_of_client(client.id.as_str()));
     if let Some(held) = held {
         let held = Parts::of(held, &name)?.document(seal, &name)?;
-        with_unknown(&mut document, held, (CLIENT, "secrets", "id", SECRET));
+        with_unknown(&mut document, held, (CLIENT, &[("secrets", "id", SECRET), ("keys", "kid", CLIENT_KEY)]));
     }
     if let Some(members) = document.as_object_mut() {
         members.insert("revision".to_owned(), revision.into());
@@ -173,7 +176,7 @@ pub fn encode_keys(
     let mut document = encode(&KeysDocument { check: records.check.clone(), keys: records.keys.clone() })?;
     if let Some(held) = held {
         let held = Parts::of(held, NAME_OF_KEYS)?.document(seal, NAME_OF_KEYS)?;
-        with_unknown(&mut document, held, (KEYS, "keys", "kid", KEY));
+        with_unknown(&mut document, held, (KEYS, &[("keys", "kid", KEY)]));
     }
     Ok(value(seal, NAME_OF_KEYS, revision, &document))
 }
@@ -194,19 +197,21 @@ pub fn encode_token(seal: &RecordSeal, token: &TokenRecord) -> Result<String, St
     Ok(value(seal, &name_of_token(digest), 0, &document))
 }
 
-/// The members that are known of a document, and the list in it whose entries have a name and known members.
-type Known = (&'static [&'static str], &'static str, &'static str, &'static [&'static str]);
+/// A list in a document: its name, the member that names its entries, and the members that are known of each.
+type KnownList = (&'static str, &'static str, &'static [&'static str]);
+/// The members that are known of a document, and the lists in it.
+type Known = (&'static [&'static str], &'static [KnownList]);
 
 /// Takes over the members of the document that was held which this version does not know: those of the document, and
-/// those of each entry of its list that is still there. One that cannot be read has none.
-fn with_unknown(document: &mut Value, held: &str, (known, list, name, known_of_entry): Known) {
+/// those of each entry of its lists that is still there. One that cannot be read has none.
+fn with_unknown(document: &mut Value, held: &str, (known, lists): Known) {
     let Ok(held) = serde_json::from_str::<Map<_, _>>(held) else { return };
     let Some(members) = document.as_object_mut() else { return };
-    if let (Some(entries), Some(held)) =
-        (members.get_mut(list).and_then(Value::as_array_mut), held.get(list).and_then(Value::as_array))
-    {
-        for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
-            let same = held.iter().filter_map(Value::as_object).find(|held| held.get(name) == entry.get(name));
+    for (list, name, known_of_entry) in lists {
+        let entries = members.get_mut(*list).and_then(Value::as_array_mut).into_iter().flatten();
+        let held = held.get(*list).and_then(Value::as_array).into_iter().flatten();
+        for entry in entries.filter_map(Value::as_object_mut) {
+            let same = held.clone().filter_map(Value::as_object).find(|held| held.get(*name) == entry.get(*name));
             take_over(entry, same.into_iter().flatten(), known_of_entry);
         }
     }
@@ -229,12 +234,21 @@ mod tests {
 
     use super::*;
     use crate::keys::{MasterKey, SigningKey};
+    use crate::oauth::client_key::{ClientKey, PublicJwk};
     use crate::oauth::{Algorithm, ClientSecret, SecretId, TokenFormat};
 
     /// With something in every member.
     fn client() -> Client {
         let at = UnixTime::from_seconds(7);
         let hash = MasterKey::from_random([1; 32]).secret_hasher().hash("x");
+        let jwk = PublicJwk { kty: "OKP".into(), crv: None, x: None, y: None, n: None, e: None };
+        let key = |byte: u8| ClientKey {
+            kid: byte.to_string().into(),
+            alg: Algorithm::EdDsa,
+            jwk: jwk.clone(),
+            created_at: at,
+            expires_at: Some(at),
+        };
         let secret =
             |byte| ClientSecret { id: SecretId::from_random([byte; 6]), hash, created_at: at, expires_at: Some(at) };
         Client {
@@ -251,6 +265,8 @@ mod tests {
             alg: Algorithm::Es256,
             format: TokenFormat::Opaque,
             secrets: vec![secret(1), secret(2)],
+            keys: vec![key(1), key(2)],
+            accepts_endpoint_audience: true,
             created_at: at,
             revision: 0,
         }
@@ -279,9 +295,13 @@ mod tests {
     fn every_member_that_is_written_is_known() {
         let client = document(&encode_client(&seal(), &client(), 1, None).unwrap());
         let keys = document(&encode_keys(&seal(), &keys(), 1, None).unwrap());
-        for (value, known) in
-            [(&client, CLIENT), (&client["secrets"][0], SECRET), (&keys, KEYS), (&keys["keys"][0], KEY)]
-        {
+        for (value, known) in [
+            (&client, CLIENT),
+            (&client["secrets"][0], SECRET),
+            (&client["keys"][0], CLIENT_KEY),
+            (&keys, KEYS),
+            (&keys["keys"][0], KEY),
+        ] {
             let (mut written, mut known) = (members(value), known.to_vec());
             written.sort_unstable();
             known.sort_unstable();
@@ -295,15 +315,18 @@ mod tests {
         newer["colour"] = json!({"of": ["sky", 1.5]});
         newer["secrets"][0]["device"] = json!("hsm");
         newer["secrets"][1]["device"] = json!("gone with its secret");
+        newer["keys"][1]["origin"] = json!("tpm");
         let held = value(&seal(), "client c_1", 3, &newer);
         let mut changed = parse_client(&seal(), "c_1", held.as_bytes()).unwrap();
         assert_eq!(changed.revision, 3);
         changed.secrets.remove(1);
+        changed.keys.remove(0);
         changed.default_scope = None;
         let written = document(&encode_client(&seal(), &changed, 4, Some(held.as_bytes())).unwrap());
         assert_eq!(written["colour"], newer["colour"]);
         assert_eq!(written["secrets"][0]["device"], "hsm");
         assert_eq!(written["secrets"].as_array().unwrap().len(), 1);
+        assert_eq!((&written["keys"][0]["origin"], written["keys"].as_array().unwrap().len()), (&json!("tpm"), 1));
         assert!(written.get("default_scope").is_none(), "what this version knows and took away stays away");
 
         let mut newer = document(&encode_keys(&seal(), &keys(), 4, None).unwrap());

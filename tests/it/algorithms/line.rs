@@ -51,7 +51,8 @@ async fn t228_beyond_the_end_of_the_line_the_answer_is_503_and_whoever_stands_in
     let request = TokenRequest::parse(form.as_bytes(), None).unwrap();
     let trail = app.audit.trail(0, IpAddr::V4(Ipv4Addr::LOCALHOST));
     let (shard, queue, laps) = (app.metrics.shard(0), &SignQueue::default(), &Laps::default());
-    let occasion = Occasion { now: NOW, throttled: None, shard, queue, laps, trail };
+    let occasion =
+        Occasion { now: NOW, throttled: None, shard, queue, laps, trail, client_key: std::cell::OnceCell::new() };
     let issue = || Box::pin(app.tokens.issue(&request, |bytes| bytes.fill(1), &occasion));
     // The first asks the store for the client, the others find it in memory.
     issue().await.unwrap();

@@ -1,9 +1,11 @@
 //! Real libraries introspect and revoke: a client that gives its own token back, the resource server that the token
 //! is for, and whoever has no business with it.
 
+use jeton::oauth::Algorithm;
 use serde_json::{Value, json};
 
 use super::{run, script};
+use crate::support::signer::Signer;
 use crate::support::{API, Client, GENEROUS, GRANT, Home, Server, claims};
 
 const INTROSPECT: &str = "introspect";
@@ -18,12 +20,14 @@ struct Step<'a> {
     said: Value,
 }
 
-/// A server, a client, the resource server that its tokens are for, and a stranger.
+/// A server, a client, the resource server that its tokens are for, and a stranger. Those that sign have their private
+/// keys for secrets.
 struct Scene {
     server: Server,
     client: Client,
     api: Client,
     stranger: Client,
+    signer: Option<Signer>,
 }
 
 impl Scene {
@@ -32,11 +36,25 @@ impl Scene {
         let client = home.usual_client();
         let api = home.add_client(&["--serves", API, "--tokens", "false"]);
         let stranger = home.add_client(&["--scope", "read"]);
-        Self { server: home.serve(GENEROUS), client, api, stranger }
+        Self { server: home.serve(GENEROUS), client, api, stranger, signer: None }
+    }
+
+    fn signing() -> Self {
+        let home = Home::new();
+        let signer = Signer::register(&home, Algorithm::EdDsa);
+        let api = Signer::register_with(&home, Algorithm::EdDsa, &["--serves", API, "--tokens", "false"]);
+        let stranger = Signer::register_with(&home, Algorithm::EdDsa, &["--scope", "read"]);
+        let [client, api, stranger] = [&signer, &api, &stranger].map(|signer| Client {
+            id: signer.id.clone(),
+            secret: signer.private_jwk(),
+            secret_id: String::new(),
+        });
+        Self { server: home.serve(GENEROUS), client, api, stranger, signer: Some(signer) }
     }
 
     fn token(&self) -> String {
-        self.server.ask(&self.client, GRANT).access_token()
+        let by_secret = || self.server.ask(&self.client, GRANT);
+        self.signer.as_ref().map_or_else(by_secret, |signer| signer.ask(&self.server)).access_token()
     }
 
     /// Takes all steps in one run of the script. Where the library shows the challenge of a refusal, it is Basic.
@@ -78,8 +96,11 @@ fn refused(code: &str) -> Value {
 /// By each method: a token is looked at by its own client, by its resource server and by a stranger, kept by whoever
 /// may not revoke it, and inactive once its client has revoked it.
 fn check(script: &str, methods: &[&str], signed: bool) {
-    let scene = Scene::new();
-    let Scene { client, api, stranger, .. } = &scene;
+    check_in(&Scene::new(), script, methods, signed);
+}
+
+fn check_in(scene: &Scene, script: &str, methods: &[&str], signed: bool) {
+    let Scene { client, api, stranger, .. } = scene;
     let impostor = &Client { secret: stranger.secret.clone(), ..api.clone() };
     let thief = &Client { secret: stranger.secret.clone(), ..client.clone() };
     let (inactive, done) = (json!({"active": false}), json!({}));
@@ -110,6 +131,16 @@ fn check(script: &str, methods: &[&str], signed: bool) {
 #[test]
 fn i02_i05_i06_i08_r01_r02_r05_r07_openid_client_introspects_and_revokes() {
     check("openid_client_tokens.mjs", &["default", "basic", "post"], false);
+}
+
+#[test]
+fn i18_r01_openid_client_introspects_and_revokes_by_what_it_signs() {
+    check_in(&Scene::signing(), "openid_client_tokens.mjs", &["jwt"], false);
+}
+
+#[test]
+fn i18_r01_oauth4webapi_introspects_and_revokes_by_what_it_signs() {
+    check_in(&Scene::signing(), "oauth4webapi_tokens.mjs", &["jwt"], false);
 }
 
 #[test]

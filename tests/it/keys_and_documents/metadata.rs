@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jeton::oauth::Algorithm;
 use serde_json::Value;
 
 use super::{JWKS, METADATA};
+use crate::support::signer::{Signer, form};
 use crate::support::{API, Answer, Client, GENEROUS, GRANT, Home, Server, claims, get, wait_for};
 
 const ISSUER: &str = "https://auth.example.com:8443/tenant/one";
@@ -126,7 +128,7 @@ fn m03_m04_m05_m06_nothing_is_null_or_empty_or_named_without_being_there() {
 type Request = (Vec<(String, String)>, String);
 
 /// Everything by which a client of this server could try to authenticate, under its registered name.
-fn attempts(client: &Client) -> BTreeMap<&'static str, Request> {
+fn attempts(client: &Client, signed: &str) -> BTreeMap<&'static str, Request> {
     let (id, secret) = (&client.id, &client.secret);
     let encode = |json: String| URL_SAFE_NO_PAD.encode(json);
     let claims = encode(format!(r#"{{"iss":"{id}","sub":"{id}","aud":"x","exp":4102444800,"jti":"j"}}"#));
@@ -141,7 +143,7 @@ fn attempts(client: &Client) -> BTreeMap<&'static str, Request> {
         ("client_secret_basic", (vec![("Authorization".to_owned(), client.basic())], GRANT.to_owned())),
         ("client_secret_post", (vec![], format!("{id_only}&client_secret={secret}"))),
         ("client_secret_jwt", (vec![], assertion("HS256"))),
-        ("private_key_jwt", (vec![], assertion("EdDSA"))),
+        ("private_key_jwt", (vec![], format!("{GRANT}&{}", form(signed)))),
         ("none", (vec![], id_only.clone())),
         ("tls_client_auth", (certificate.clone(), id_only.clone())),
         ("self_signed_tls_client_auth", (certificate, id_only)),
@@ -171,7 +173,9 @@ fn named(said: &Value, member: &str) -> BTreeSet<String> {
 fn m04_m07_each_advertised_method_works_and_each_other_one_fails() {
     let (server, client) = Server::usual();
     let said = server.get(METADATA).json();
-    let attempts = attempts(&client);
+    let signer = Signer::of(&client, Algorithm::EdDsa);
+    signer.add_key(&server.home, &[]);
+    let attempts = attempts(&client, &signer.assertion(&server.url()));
     let advertised = named(&said, "token_endpoint_auth_methods_supported");
     assert!(advertised.iter().all(|method| attempts.contains_key(method.as_str())), "untested: {advertised:?}");
     for (method, (headers, form)) in &attempts {

@@ -48,6 +48,8 @@ fn client(number: u32) -> Client {
         alg: Algorithm::default(),
         format: TokenFormat::Opaque,
         secrets: vec![secret(1), secret(2)],
+        keys: Vec::new(),
+        accepts_endpoint_audience: number.is_multiple_of(2),
         created_at: UnixTime::from_seconds(5),
         revision: 0,
     }

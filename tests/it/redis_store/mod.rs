@@ -44,6 +44,8 @@ fn client(name: &str) -> Client {
         alg: Algorithm::default(),
         format: TokenFormat::default(),
         secrets: vec![ClientSecret { id: SecretId::from_random([1; 6]), hash, created_at: at, expires_at: None }],
+        keys: Vec::new(),
+        accepts_endpoint_audience: false,
         created_at: at,
         revision: 0,
     }

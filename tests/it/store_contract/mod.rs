@@ -19,6 +19,7 @@ use jeton::clock::{UnixDay, UnixTime};
 use jeton::jwt::TokenId;
 use jeton::keys::{KeyRecord, MasterKey, RecordSeal, SigningKey};
 use jeton::metrics::Metrics;
+use jeton::oauth::client_key::{ClientKey, PublicJwk};
 use jeton::oauth::{Algorithm, Audience, Client, ClientId, ClientSecret, Scope, SecretId, TokenFormat};
 use jeton::store::assertions::UsedAssertion;
 use jeton::store::memory::MemoryStore;
@@ -207,6 +208,21 @@ fn client(name: &str) -> Client {
         alg: Algorithm::Es256,
         format: TokenFormat::Opaque,
         secrets: vec![secret(1, None), secret(2, Some(UnixTime::from_seconds(u64::from(u32::MAX) + 1)))],
+        keys: vec![ClientKey {
+            kid: "k".into(),
+            alg: Algorithm::EdDsa,
+            jwk: PublicJwk {
+                kty: "OKP".into(),
+                crv: Some("Ed25519".into()),
+                x: Some("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo".into()),
+                y: None,
+                n: None,
+                e: None,
+            },
+            created_at: UnixTime::from_seconds(7),
+            expires_at: Some(UnixTime::from_seconds(8)),
+        }],
+        accepts_endpoint_audience: true,
         created_at: UnixTime::from_seconds(5),
         revision: 0,
     }

@@ -98,6 +98,8 @@ pub fn new(id: &ClientId) -> Client {
         alg: Algorithm::default(),
         format: TokenFormat::default(),
         secrets: Vec::new(),
+        keys: Vec::new(),
+        accepts_endpoint_audience: false,
         created_at: UnixTime::from_seconds(0),
         revision: 0,
     }

@@ -12,6 +12,7 @@ pub mod nursery;
 pub mod proxy;
 pub mod redis;
 pub mod sentinel;
+pub mod signer;
 pub mod wire;
 
 use std::fs::Permissions;

@@ -77,7 +77,7 @@ fn t075_t081_t082_t083_t085_t101_the_body_authenticates_as_basic_does() {
         ("T-082 id alone", format!("{GRANT}&client_id={id}"), 401, "invalid_client"),
         ("T-083 nothing", GRANT.to_owned(), 401, "invalid_client"),
         ("T-035 empty body", String::new(), 401, "invalid_client"),
-        ("an assertion is no mechanism yet", format!("{GRANT}&{assertion}"), 401, "invalid_client"),
+        ("T-102 no assertion", format!("{GRANT}&{assertion}"), 401, "invalid_client"),
         ("T-101 half an assertion", format!("{GRANT}&client_assertion=x"), 400, "invalid_request"),
         (
             "T-078 secret and assertion",

@@ -3,7 +3,11 @@
 //! Owns the clients in memory and the digests of secrets. A client in memory is recognised without any I/O. Every
 //! failed authentication is confirmed by the store before it is answered, so that what was changed a moment ago
 //! counts, and so that an unknown client, a wrong secret and a disabled client take the same way and the same time.
+//! Leaves what clients sign instead to `assertion`.
 
+mod assertion;
+
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +20,8 @@ use crate::oauth::{AuthFailure, Client, ClientAuth, ErrorCode, OAuthError, Prese
 use crate::store::cache::{CachedClient, ClientCache};
 use crate::store::uses::SecretUses;
 use crate::store::{SecretUse, StoreError};
+
+pub use assertion::Assertions;
 
 /// Why a request gets nothing.
 #[derive(Debug)]
@@ -78,6 +84,8 @@ pub struct Occasion<'a> {
     pub laps: &'a Laps,
     /// Where it writes down what happened.
     pub trail: Trail<'a>,
+    /// The name of the client's key, once it came in by one.
+    pub client_key: OnceCell<Box<str>>,
 }
 
 impl<'a> Occasion<'a> {
@@ -94,13 +102,14 @@ pub struct Authenticator {
     clients: ClientCache,
     hasher: SecretHasher,
     uses: SecretUses,
+    assertions: Assertions,
 }
 
 impl Authenticator {
     /// Recognises the clients behind `clients`.
     #[must_use]
-    pub fn new(clients: ClientCache, hasher: SecretHasher) -> Self {
-        Self { clients, hasher, uses: SecretUses::default() }
+    pub fn new(clients: ClientCache, hasher: SecretHasher, assertions: Assertions) -> Self {
+        Self { clients, hasher, uses: SecretUses::default(), assertions }
     }
 
     /// The clients in memory.
@@ -151,7 +160,12 @@ impl Authenticator {
                 })
                 .flatten()
         });
-        occasion.shard.count_client(if recognised.is_some() { CacheResult::Hit } else { CacheResult::Miss });
+        match recognised {
+            Some(_) => occasion.shard.count_client(CacheResult::Hit),
+            // Memory was not asked yet.
+            None if matches!(auth, ClientAuth::Assertion(_)) => {}
+            None => occasion.shard.count_client(CacheResult::Miss),
+        }
         recognised
     }
 
@@ -160,6 +174,9 @@ impl Authenticator {
     /// # Errors
     /// As [`Authenticator::authenticate`].
     pub async fn confirm(&self, auth: &ClientAuth<'_>, occasion: &Occasion<'_>) -> Result<Arc<CachedClient>, Denial> {
+        if let ClientAuth::Assertion(assertion) = auth {
+            return Box::pin(self.prove(assertion, occasion)).await;
+        }
         if let Some(seconds) = occasion.throttled {
             occasion.shard.count_failure(AuthFailure::Throttled);
             return Err(Denial::Throttled(seconds));
@@ -206,7 +223,7 @@ fn count_method(auth: &ClientAuth<'_>, shard: &Shard) {
     match auth {
         ClientAuth::Basic { .. } => shard.count_authenticated(AuthMethod::Basic),
         ClientAuth::Post(_) => shard.count_authenticated(AuthMethod::Post),
-        ClientAuth::Missing => {}
+        ClientAuth::Assertion(_) | ClientAuth::Missing => {}
     }
 }
 
