@@ -29,6 +29,7 @@ mod introspection;
 mod keys_and_documents;
 mod moving;
 mod mutation;
+mod packaging;
 mod process_faults;
 mod redis_faults;
 mod redis_store;
