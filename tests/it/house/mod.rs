@@ -1,5 +1,6 @@
 //! What is true of the project's files: who imports whom, what it is built from, what its documents say.
 
+mod commands;
 mod dependencies;
 mod documents;
 mod layering;
