@@ -45,6 +45,7 @@ fn filled_in(word: &str) -> String {
     match word {
         "OLD" | "NEW" => "sqlite:jeton.db".to_owned(),
         "…" | "TOKEN" => "eyJ.eyJ.AA".to_owned(),
+        "ALG" => "EdDSA".to_owned(),
         _ => word.to_owned(),
     }
 }
