@@ -1,4 +1,4 @@
-//! Why a store does not do as asked, in the operator's words. What a request is told of it is decided in `http::reply`.
+//! Why a store does not do as asked, in words for the operator. Leaves what a request is told of it to `http`.
 
 use std::fmt;
 
