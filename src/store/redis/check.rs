@@ -12,6 +12,7 @@ use super::records::{VERSION, parse_client, parse_keys};
 use super::scripts::BEGIN;
 use super::session::Session;
 use super::tokens;
+use crate::clock::Clock;
 use crate::store::{OpenMode, StoreError, StoreReport};
 
 /// How many clients are looked at in one step.
@@ -33,7 +34,8 @@ pub async fn identify(
         Some(OpenMode::CreateIfMissing) => {
             let names = [keys.epoch(), keys.feed(), keys.uses_since(), keys.clients(), keys.keys(), keys.revoked()];
             let fresh = format!("{VERSION} {:032x}", rand::random::<u128>());
-            Some(BEGIN.run(link, &names, &[fresh]).await?)
+            let today = Clock::System.now().day().0.to_string();
+            Some(BEGIN.run(link, &names, &[fresh, today]).await?)
         }
         _ => link.get(keys.epoch()).await?,
     };

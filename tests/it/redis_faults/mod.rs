@@ -2,6 +2,7 @@
 
 mod access;
 mod availability;
+mod clock;
 mod cluster;
 mod coherence;
 mod data;
