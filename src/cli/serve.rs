@@ -96,6 +96,7 @@ pub async fn start(config: Config) -> Result<Running, CliError> {
     }
     // Ready means that the store was seen: whoever asks readyz first is told the truth.
     follower.step().await;
+    follower.wait_for_preload().await;
     Ok(Running {
         public: http::serve(&app, public)?,
         ops: http::serve_ops(&app, ops)?,

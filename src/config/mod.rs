@@ -118,6 +118,8 @@ pub struct StoreSettings {
     pub url: StoreUrl,
     /// Clients kept in memory.
     pub cache_clients: usize,
+    /// How many clients are brought into memory at the start, those that were used last; 0 for none.
+    pub preload_clients: usize,
     /// How long known clients are served while the store is gone.
     pub outage_grace: Duration,
     /// Where the server writes down what it knows, to be started again while the store is gone.
@@ -209,6 +211,7 @@ impl Config {
             },
             store: StoreSettings {
                 url: raw.read("store.url", StoreUrl::parse)?,
+                preload_clients: raw.read("store.preload_clients", |text| number(text, 0, 100_000))?,
                 cache_clients: raw.read("store.cache_clients", |text| number(text, 1, 100_000_000))?,
                 outage_grace: raw.read("store.outage_grace", duration::parse)?,
                 snapshot_file: raw.text("store.snapshot_file").map(PathBuf::from),

@@ -7,7 +7,8 @@
 //! - Bounded: beyond the capacity, the entry that was not used for longest (by CLOCK) goes.
 //! - An absent client is never answered from memory: the store is asked, so that a client registered a moment ago
 //!   works, and an unknown id and a wrong secret cost the same. The failure limiter bounds how often.
-//! - What was read before a change never outlives it: [`ClientCache::forget`] also taints the flights under way.
+//! - What was read before a change never outlives it: [`ClientCache::forget`] also taints the flights under way, and what
+//!   is taken in beside them.
 //! - While the store is gone, what is known is served for the outage grace, then nothing is.
 
 use std::collections::{HashMap, VecDeque};
@@ -93,6 +94,8 @@ struct Misses {
     flights: HashMap<ClientId, Arc<Flight>>,
     /// Every entry of the map, oldest first, and some that are gone already.
     hand: VecDeque<Arc<CachedClient>>,
+    /// How often something was forgotten.
+    forgotten: u64,
 }
 
 /// The bounded map of known clients.
@@ -213,25 +216,42 @@ impl ClientCache {
         self.entries.pin().values().cloned().collect()
     }
 
-    /// Takes clients into memory that were there before, as far as there is room.
-    pub fn take_in(&self, clients: Vec<Client>) {
+    /// How often something was forgotten so far: for whoever reads clients beside requests.
+    #[must_use]
+    pub fn forgotten(&self) -> u64 {
+        self.misses().forgotten
+    }
+
+    /// Takes clients into memory, as far as there is room, that were read since so much was `forgotten`. False, and none is
+    /// taken, when more was since: it may be what changed after the reading.
+    pub fn take_in(&self, clients: Vec<Client>, forgotten: u64) -> bool {
+        // Ready before the lock, on which requests wait.
+        let ready: Vec<_> = clients.into_iter().map(|client| self.ready(client)).collect();
         let mut misses = self.misses();
-        for client in clients.into_iter().take(self.capacity) {
-            self.remember(&mut misses, self.ready(client));
+        if misses.forgotten != forgotten {
+            return false;
         }
+        for entry in ready.into_iter().take(self.capacity.saturating_sub(self.entries.len())) {
+            // One that is there was asked for, and read, later.
+            if self.entries.pin().get(&entry.client.id).is_none() {
+                self.remember(&mut misses, entry);
+            }
+        }
+        true
     }
 
     /// Drops what is known of a client that was changed; its next request reads the store. True when it was known.
     pub fn forget(&self, id: &ClientId) -> bool {
         let mut misses = self.misses();
         misses.flights.remove(id);
+        misses.forgotten += 1;
         self.entries.pin().remove(id).is_some()
     }
 
     /// Drops everything, after a gap in the change feed.
     pub fn forget_all(&self) {
         let mut misses = self.misses();
-        *misses = Misses::default();
+        *misses = Misses { forgotten: misses.forgotten + 1, ..Misses::default() };
         self.entries.pin().clear();
     }
 
@@ -255,5 +275,49 @@ impl ClientCache {
     /// Every step under the lock leaves the state whole, so a panic elsewhere cannot have broken it.
     fn misses(&self) -> MutexGuard<'_, Misses> {
         self.misses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory::MemoryStore;
+
+    fn client(number: u32) -> Client {
+        let text = format!(
+            r#"{{"id":"c_{number}","name":"n","enabled":true,"may_request_tokens":true,"scope":"a","created_at":5,"revision":7}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn cache(capacity: usize) -> ClientCache {
+        let issuer = IssuerUrl::parse("https://a.example").unwrap();
+        let audience = Audience::parse("https://a.example").unwrap();
+        ClientCache::new(Arc::new(MemoryStore::default()), ClaimDefaults { issuer, audience }, capacity)
+    }
+
+    #[test]
+    fn what_was_read_before_anything_was_forgotten_is_not_taken_in() {
+        let cache = cache(10);
+        let forgotten = cache.forgotten();
+        assert!(cache.take_in(vec![client(1)], forgotten));
+        cache.forget(&client(2).id);
+        assert!(!cache.take_in(vec![client(2), client(3)], forgotten), "it may have changed after the reading");
+        assert!(cache.take_in(vec![client(3)], cache.forgotten()));
+        assert_eq!(cache.len(), 2);
+        let forgotten = cache.forgotten();
+        cache.forget_all();
+        assert!(!cache.take_in(vec![client(4)], forgotten) && cache.is_empty());
+    }
+
+    #[test]
+    fn what_is_taken_in_takes_no_room_from_others_and_replaces_none() {
+        let cache = cache(3);
+        assert!(cache.take_in(vec![client(1), client(2)], cache.forgotten()));
+        let changed = Client { name: "changed".into(), ..client(1) };
+        assert!(cache.take_in(vec![changed], cache.forgotten()));
+        assert!(cache.take_in((3..9).map(client).collect(), cache.forgotten()));
+        let name = cache.with_known("c_1", |known| known.client.name.clone());
+        assert_eq!((cache.len(), name.as_deref()), (3, Some("n")));
     }
 }

@@ -105,6 +105,7 @@ impl Store for LateStore {
     pass_on! {
         fn find_client<'a>(id: &'a str) -> Option<Client>;
         fn list_clients<'a>(after: Option<&'a ClientId>, limit: usize) -> Vec<Client>;
+        fn list_recent_clients<'a>(skip: usize, limit: usize) -> Vec<Client>;
         fn put_client<'a>(client: Client) -> u64;
         fn copy_client<'a>(client: Client, over: u64) -> ();
         fn remove_client<'a>(id: &'a ClientId, revision: u64) -> ();
@@ -127,6 +128,7 @@ impl Store for LateStore {
         fn put_secret_uses_since<'a>(day: UnixDay) -> ();
         fn find_note<'a>(name: &'a str) -> Option<String>;
         fn put_note<'a>(name: &'a str, held: Option<&'a str>, text: Option<&'a str>) -> ();
+        fn take_turn<'a>(chore: &'a str, period: Duration) -> bool;
         fn check<'a>() -> StoreReport;
         fn backup<'a>(path: &'a Path) -> ();
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::assertions::UsedAssertion;
 use super::{
@@ -118,6 +118,14 @@ impl Store for ObservedStore {
 
     fn purge_tokens(&self, before: UnixTime, limit: usize) -> Pending<'_, usize> {
         self.observe("purge_tokens", self.inner.purge_tokens(before, limit))
+    }
+
+    fn list_recent_clients(&self, skip: usize, limit: usize) -> Pending<'_, Vec<Client>> {
+        self.observe("list_recent_clients", self.inner.list_recent_clients(skip, limit))
+    }
+
+    fn take_turn<'a>(&'a self, chore: &'a str, period: Duration) -> Pending<'a, bool> {
+        self.observe("take_turn", self.inner.take_turn(chore, period))
     }
 
     fn put_assertion(&self, used: UsedAssertion) -> Pending<'_, ()> {

@@ -18,7 +18,9 @@ use crate::store::{Store, StoreError};
 
 /// How many expired revocations go at a time.
 const PURGE_AT_ONCE: usize = 1000;
-/// How often expired revocations are looked for, once there are none left.
+/// The pause before the next ones.
+const PURGE_APART: Duration = Duration::from_millis(200);
+/// How often expired revocations are looked for, once there are none left, by one of all servers.
 const PURGE_EVERY: Duration = Duration::from_secs(10);
 
 /// How many uses of secrets go to the store at a time.
@@ -48,18 +50,14 @@ impl Follower {
         }
         let store = Arc::clone(&self.store);
         self.purge = Some(tokio::spawn(async move {
-            let purged = [
-                store.purge_revocations(before, PURGE_AT_ONCE).await,
-                store.purge_tokens(before, PURGE_AT_ONCE).await,
-                store.purge_assertions(used_before, PURGE_AT_ONCE).await,
-            ];
-            for purged in purged {
-                match purged {
-                    Ok(PURGE_AT_ONCE) => return,
-                    Ok(_) => {}
-                    // A store that can be read but not written still serves.
-                    Err(error) => tracing::warn!(%error, "what has expired could not be removed"),
-                }
+            let purged = match store.take_turn("purge", PURGE_EVERY).await {
+                Ok(true) => purge(&*store, before, used_before).await,
+                Ok(false) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = purged {
+                // A store that can be read but not written still serves.
+                tracing::warn!(%error, "what has expired could not be removed");
             }
             tokio::time::sleep(PURGE_EVERY).await;
         }));
@@ -137,6 +135,25 @@ impl App {
         if let Err(error) = written {
             tracing::warn!(%error, "when secrets were last used could not be written down");
         }
+    }
+}
+
+/// Until nothing of what has expired is left.
+async fn purge(store: &dyn Store, before: UnixTime, used_before: UnixTime) -> Result<(), StoreError> {
+    loop {
+        let purged = [
+            store.purge_revocations(before, PURGE_AT_ONCE).await,
+            store.purge_tokens(before, PURGE_AT_ONCE).await,
+            store.purge_assertions(used_before, PURGE_AT_ONCE).await,
+        ];
+        let mut is_more = false;
+        for purged in purged {
+            is_more |= purged? == PURGE_AT_ONCE;
+        }
+        if !is_more {
+            return Ok(());
+        }
+        tokio::time::sleep(PURGE_APART).await;
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! One task beside the workers polls the change feed. It drops changed clients from memory, reloads the signing
 //! keys, tells readiness and metrics how the store does, and lets memory serve through an outage only for the
-//! grace. No request waits for it. `chores` are what it does to the store by the way.
+//! grace. No request waits for it. `chores` are what it does to the store by the way, `preload` is what it reads
+//! before anybody asks.
 
 mod chores;
+mod preload;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -58,6 +60,7 @@ pub struct Follower {
     purge: Option<JoinHandle<()>>,
     flush: Option<JoinHandle<()>>,
     rotation: Option<JoinHandle<()>>,
+    preload: Option<JoinHandle<()>>,
     steadiness: Steadiness,
     last_answer: Instant,
     /// How long before this start the store had answered last.
@@ -87,6 +90,7 @@ impl Follower {
             purge: None,
             flush: None,
             rotation: None,
+            preload: None,
             steadiness,
             last_answer,
             unseen: Duration::ZERO,
@@ -104,7 +108,8 @@ impl Follower {
 
     /// Begins with what was known when the store had answered last, `age` ago.
     pub fn recall(&mut self, snapshot: Snapshot, age: Duration) {
-        self.app.authenticator.clients().take_in(snapshot.clients);
+        let clients = self.app.authenticator.clients();
+        clients.take_in(snapshot.clients, clients.forgotten());
         self.app.revoked.insert(&snapshot.revocations);
         self.unlocked = Unlocked::NotYet { is_known: true };
         self.unseen = age;
@@ -161,6 +166,9 @@ impl Follower {
         self.keys_changed |= self.cursor.is_none() || changes.gap || changes.entries.contains(&Change::Keys);
         self.forget_changed(&changes);
         self.follow_revocations(revocations).await?;
+        if self.cursor.is_none() || changes.gap {
+            self.preload_clients();
+        }
         self.cursor = Some(changes.cursor);
         self.app.revoked.note_current(asked);
         if self.keys_changed {

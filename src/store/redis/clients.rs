@@ -52,6 +52,24 @@ async fn page(session: &mut Session, after: Option<&str>, limit: usize) -> Resul
     }
 }
 
+/// The clients at these places of the list of the last uses.
+pub fn list_recent<'a>(redis: &Connections, skip: usize, limit: usize) -> Pending<'a, Vec<Client>> {
+    redis.survey(move |mut session| async move {
+        let Some(last) = (skip + limit).checked_sub(1).filter(|_| limit > 0) else { return Ok(Vec::new()) };
+        let mut range = cmd("ZRANGE");
+        range.arg(session.keys.recent()).arg(skip).arg(last).arg("REV");
+        let ids: Vec<String> = range.query_async(&mut session.link).await?;
+        let mut values = pipe();
+        for id in &ids {
+            values.get(session.keys.client(id));
+        }
+        let values: Vec<Option<Vec<u8>>> = session.read(values).await?;
+        // Of one that cannot be read, whoever asks for it is told.
+        let found = ids.iter().zip(values).filter_map(|(id, value)| parse_client(&session.seal, id, &value?).ok());
+        Ok(found.collect())
+    })
+}
+
 /// Writes a client with this revision in place of revision `over`.
 pub fn put<'a>(redis: &Connections, client: Client, over: u64, revision: u64) -> Pending<'a, u64> {
     let (client, chance) = (Arc::new(client), Chance::new());

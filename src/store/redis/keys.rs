@@ -17,6 +17,7 @@
 //! | `{jeton}:revocations` | sorted set | revoked tokens by their position in the feed |
 //! | `{jeton}:assertions` | sorted set | used assertions by the second of their end |
 //! | `{jeton}:notes` | hash | notes about the store itself |
+//! | `{jeton}:turn:CHORE` | string | one of all servers does this chore, for some seconds |
 //! | `{jeton}:written:CHANCE` | string | what a write did, for some seconds: it may be asked again |
 //! | `{jeton.N}:token:DIGEST` | string | an opaque token, by the 32 bytes of its keyed digest; goes by itself |
 //! | `{jeton.N}:tokens` | sorted set | the opaque tokens of bucket N, by end (8 bytes) and digest |
@@ -93,6 +94,10 @@ impl Keys {
 
     pub fn notes(&self) -> Key {
         self.common("notes")
+    }
+
+    pub fn turn(&self, chore: &str) -> Key {
+        self.common(&format!("turn:{chore}"))
     }
 
     pub fn written(&self, chance: &str) -> Key {

@@ -114,6 +114,10 @@ impl Store for RedisStore {
         clients::list(&self.redis, after, limit)
     }
 
+    fn list_recent_clients(&self, skip: usize, limit: usize) -> Pending<'_, Vec<Client>> {
+        clients::list_recent(&self.redis, skip, limit)
+    }
+
     fn put_client(&self, client: Client) -> Pending<'_, u64> {
         let over = client.revision;
         clients::put(&self.redis, client, over, over + 1)
@@ -211,6 +215,10 @@ impl Store for RedisStore {
 
     fn put_note<'a>(&'a self, name: &'a str, held: Option<&'a str>, text: Option<&'a str>) -> Pending<'a, ()> {
         uses::put_note(&self.redis, name, held, text)
+    }
+
+    fn take_turn<'a>(&'a self, chore: &'a str, period: Duration) -> Pending<'a, bool> {
+        uses::take_turn(&self.redis, chore, period)
     }
 
     fn check(&self) -> Pending<'_, StoreReport> {

@@ -89,10 +89,10 @@ fn over<T: Serialize + DeserializeOwned>(
     (held, name): (Option<&[u8]>, &str),
 ) -> Result<String, StoreError> {
     let held = held.map(|held| Parts::of(held, name)?.document(seal, name)).transpose()?;
-    encode_over(record, held).map_err(cannot_encode)
+    encode_over(record, held).map_err(|error| cannot_encode(&error))
 }
 
-fn cannot_encode(error: serde_json::Error) -> StoreError {
+fn cannot_encode(error: &serde_json::Error) -> StoreError {
     StoreError::Io(error.to_string())
 }
 
@@ -168,7 +168,7 @@ pub fn parse_token(seal: &RecordSeal, digest: SecretHash, value: &[u8]) -> Resul
 pub fn encode_token(seal: &RecordSeal, token: &TokenRecord) -> Result<String, StoreError> {
     let TokenRecord { digest, id, client, scope, audience, issued_at, expires_at } = token.clone();
     let document = TokenDocument { id: id.0, client, scope, audience, issued_at, expires_at };
-    let document = serde_json::to_string(&document).map_err(cannot_encode)?;
+    let document = serde_json::to_string(&document).map_err(|error| cannot_encode(&error))?;
     Ok(value(seal, &name_of_token(digest), 0, &document))
 }
 

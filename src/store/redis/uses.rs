@@ -1,7 +1,8 @@
-//! The uses of secrets, and the notes about the store.
+//! The uses of secrets, the notes about the store, and whose turn a chore is.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_redis::redis::{cmd, pipe};
 
@@ -59,6 +60,20 @@ pub fn put_since<'a>(redis: &Connections, day: UnixDay) -> Pending<'a, ()> {
         let arguments = [session.epoch.as_bytes().to_vec(), text(&day.0)];
         PUT_SINCE.run::<String>(&mut session.link, &keys, &arguments).await?;
         Ok(())
+    })
+}
+
+/// The first to ask has the turn, until the period is over.
+pub fn take_turn<'a>(redis: &Connections, chore: &str, period: Duration) -> Pending<'a, bool> {
+    let chore: Arc<str> = chore.into();
+    redis.run(move |mut session| {
+        let chore = Arc::clone(&chore);
+        async move {
+            let mut set = cmd("SET");
+            set.arg(session.keys.turn(&chore)).arg("taken").arg("NX").arg("PX").arg(text(&period.as_millis()));
+            let taken: Option<String> = set.query_async(&mut session.link).await?;
+            Ok(taken.is_some())
+        }
     })
 }
 

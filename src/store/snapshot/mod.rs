@@ -274,7 +274,7 @@ mod tests {
         let (issuer, audience) = (IssuerUrl::parse("https://a.example"), Audience::parse("https://a.example"));
         let defaults = ClaimDefaults { issuer: issuer.unwrap(), audience: audience.unwrap() };
         let cache = ClientCache::new(Arc::new(MemoryStore::default()), defaults, 10_000);
-        cache.take_in((0..clients).map(client).collect());
+        assert!(cache.take_in((0..clients).map(client).collect(), 0));
         let token = |number: u32| TokenId(std::array::from_fn(|at| number.to_be_bytes()[at % 4]));
         let revocation =
             |number| Revocation { token: token(number), expires_at: UnixTime::from_seconds(number.into()) };

@@ -3,6 +3,7 @@
 mod document;
 mod health;
 mod news;
+mod preload;
 mod records;
 mod replicas;
 

@@ -4,16 +4,17 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return redis.error_reply('JETONGONE the store was emptied or replaced')
 end
 for i = 3, #KEYS, 2 do
-  local value = redis.call('GET', KEYS[i])
   local at = (i - 3) / 2 * 3 + 3
   local id, secret, day = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
-  local is_record, client = pcall(cjson.decode, value and string.match(value, '^%d+ %d+ %S+ (.*)$') or '{}')
-  for _, held in ipairs(is_record and type(client) == 'table' and client.secrets or {}) do
-    if held.id == secret then
-      if tonumber(redis.call('HGET', KEYS[i + 1], secret) or '-1') < day then
+  -- Every server notes the first use that it sees on a day: what is noted already costs no more than this look.
+  if tonumber(redis.call('HGET', KEYS[i + 1], secret) or '-1') < day then
+    local value = redis.call('GET', KEYS[i])
+    local is_record, client = pcall(cjson.decode, value and string.match(value, '^%d+ %d+ %S+ (.*)$') or '{}')
+    for _, held in ipairs(is_record and type(client) == 'table' and client.secrets or {}) do
+      if held.id == secret then
         redis.call('HSET', KEYS[i + 1], secret, day)
+        redis.call('ZADD', KEYS[2], 'GT', day, id)
       end
-      redis.call('ZADD', KEYS[2], 'GT', day, id)
     end
   end
 end
