@@ -62,12 +62,12 @@ impl Session {
         if answer == "conflict" {
             return Err(StoreError::Conflict.into());
         }
-        self.wait_for_replicas().await?;
+        self.wait_for_replicas(self.keys.epoch()).await?;
         Ok(answer)
     }
 
-    /// Waits until what this connection wrote is where it was promised to be.
-    async fn wait_for_replicas(&mut self) -> Result<(), Failure> {
+    /// Waits until what this connection wrote to the server of a key is where it was promised to be.
+    pub async fn wait_for_replicas(&mut self, key: Key) -> Result<(), Failure> {
         let (wanted, patience) = self.replicas;
         if wanted == 0 {
             return Ok(());
@@ -77,7 +77,7 @@ impl Session {
         let have: u32 = match &mut self.link {
             Link::Server(connection) => wait.query_async(connection).await?,
             Link::Cluster(connection) => {
-                let master = Route::with_key(self.keys.epoch(), SlotAddr::Master);
+                let master = Route::with_key(key, SlotAddr::Master);
                 let routing = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(master));
                 let answer = connection.route_command(wait, routing).await?;
                 from_redis_value(answer).map_err(RedisError::from)?

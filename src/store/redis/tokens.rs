@@ -37,7 +37,7 @@ fn position(member: &[u8]) -> Result<TokenPosition, StoreError> {
 
 pub fn put<'a>(redis: &Connections, token: TokenRecord) -> Pending<'a, ()> {
     let token = Arc::new(token);
-    redis.run(move |mut session| {
+    redis.write(move |mut session| {
         let token = Arc::clone(&token);
         async move {
             let bucket = Keys::bucket(&token.digest);
@@ -50,7 +50,8 @@ pub fn put<'a>(redis: &Connections, token: TokenRecord) -> Pending<'a, ()> {
                 session.keys.token_prefix(bucket),
             ];
             PUT_TOKEN.run::<u64>(&mut session.link, &keys, &arguments).await?;
-            Ok(())
+            let [key, _] = keys;
+            session.wait_for_replicas(key).await
         }
     })
 }

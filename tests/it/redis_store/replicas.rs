@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use jeton::clock::UnixTime;
 use jeton::jwt::TokenId;
-use jeton::oauth::Client;
-use jeton::store::{RedisOptions, Revocation, StoreError};
+use jeton::oauth::{Client, Scope};
+use jeton::store::{RedisOptions, Revocation, StoreError, TokenRecord};
 
-use super::{client, open_with};
+use super::{client, master, open_with};
 use crate::support::cluster::Cluster;
 use crate::support::faults::block_on;
 use crate::support::redis::Redis;
@@ -16,6 +17,18 @@ use crate::support::wait_for;
 fn waiting(replicas: u32) -> RedisOptions {
     let deadline = Duration::from_millis(if replicas == 1 { 2000 } else { 250 });
     RedisOptions { deadline, wait_replicas: replicas, ..RedisOptions::default() }
+}
+
+fn token(number: u8) -> TokenRecord {
+    TokenRecord {
+        digest: master().token_hasher().hash(&number.to_string()),
+        id: TokenId([number; 16]),
+        client: client("c_a").id,
+        scope: Scope::parse("read").unwrap(),
+        audience: Vec::new(),
+        issued_at: UnixTime::from_seconds(100),
+        expires_at: UnixTime::from_seconds(4000),
+    }
 }
 
 #[test]
@@ -38,6 +51,9 @@ fn d09_an_acknowledged_write_is_on_as_many_replicas_as_were_asked_for() {
         assert!(matches!(&refused, Err(StoreError::Unconfirmed(said)) if said.contains("1 of 2")), "{refused:?}");
         assert!(two.find_client("c_two").await.unwrap().is_some(), "done all the same, and not called safe");
         one.put_revocation(revocation).await.unwrap();
+        one.put_token(token(1)).await.unwrap();
+        let there = replica.cli(&["--scan", "--pattern", "{jeton.*}:token:*"]);
+        assert_eq!(there.lines().count(), 1, "an opaque token");
         drop(replica);
         let changed = Client { revision: 1, ..client("c_0") };
         assert!(matches!(one.put_client(changed).await, Err(StoreError::Unconfirmed(_))));
@@ -46,6 +62,10 @@ fn d09_an_acknowledged_write_is_on_as_many_replicas_as_were_asked_for() {
             matches!(again, Err(StoreError::Unconfirmed(_))),
             "known already, but not proved to be safe: {again:?}"
         );
+        for number in [1, 2] {
+            let put = one.put_token(token(number)).await;
+            assert!(matches!(put, Err(StoreError::Unconfirmed(_))), "{number}: {put:?}");
+        }
     });
 }
 
@@ -56,5 +76,10 @@ fn d09_the_shard_of_a_cluster_confirms_as_well() {
     block_on(async {
         one.put_client(client("c_a")).await.unwrap();
         assert!(matches!(two.put_client(client("c_b")).await, Err(StoreError::Unconfirmed(_))));
+        // By the shard of each token's own bucket.
+        for number in 0..12 {
+            one.put_token(token(number)).await.unwrap();
+            assert!(matches!(two.put_token(token(100 + number)).await, Err(StoreError::Unconfirmed(_))), "{number}");
+        }
     });
 }
