@@ -106,7 +106,9 @@ impl Claim<'_> {
         let meant = keys.iter().enumerate().filter(|(_, key)| key.is_meant_by(kid, alg));
         for (position, key) in meant.take(self.most) {
             tried = true;
-            if known.is_some_and(|known| known.keys.verifies(position, self.assertion)) {
+            let is_better = key.is_live(self.now) || signed.is_none();
+            if known.is_some_and(|known| known.keys.verifies(position, self.assertion)) && is_better {
+                // One key may stand there twice, under a name that has expired and one that has not.
                 signed = Some((position, key));
             }
         }

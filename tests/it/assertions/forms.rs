@@ -283,6 +283,15 @@ fn t114_nothing_in_a_header_is_a_key_or_is_fetched() {
 }
 
 #[test]
+fn t105_t106_what_the_rfcs_sign_for_others_is_no_assertion() {
+    let (server, _signer) = scene();
+    let vectors: Value = serde_json::from_str(include_str!("../vectors/rfc.json")).unwrap();
+    for name in ["rfc7515_A1", "rfc7515_A2", "rfc7515_A3", "rfc7515_A5", "rfc8037"] {
+        expect_refused(&present(&server, vectors[name]["jws"].as_str().unwrap()), name);
+    }
+}
+
+#[test]
 fn t118_a_token_of_the_server_is_no_assertion() {
     let (server, signer) = scene();
     let token = signer.ask(&server).access_token();

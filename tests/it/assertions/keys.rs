@@ -127,6 +127,12 @@ fn t138_a_key_that_is_removed_or_expired_or_whose_client_is_disabled_is_refused_
     let expires_at = server.home.json(&["client", "show", &first.id])["keys"][1]["expires_at"].as_u64().unwrap();
     wait_for("its end", || (now() >= expires_at).then_some(()));
     assert_eq!(ask_both(&short), [401, 401], "T-138 expired: by the clock, on the second");
+    let mut renamed: Value = serde_json::from_str(short.key.jwk()).unwrap();
+    renamed["kid"] = json!("renewed");
+    let renewed = file(&server.home.folder, "renewed.jwk", &renamed.to_string());
+    server.home.json(&["client", "key", "add", &first.id, renewed.to_str().unwrap()]);
+    let unnamed = || short.sign(&json!({"alg": "ES256"}), &short.claims(&server.url()));
+    assert_eq!(present(&server, &unnamed()).status, 200, "the same key under another name, which has not expired");
     server.home.json(&["client", "disable", &first.id]);
     until_both_refuse(&second, "T-138 disabled");
     server.home.json(&["client", "enable", &first.id]);
