@@ -30,6 +30,12 @@ def cores():
     return usable[0], usable[-1]
 
 
+def core_beside():
+    """A core for what the server asks: one of its own, or else the server's, since the generator never rests."""
+    usable = sorted(os.sched_getaffinity(0))
+    return usable[1] if len(usable) > 2 else usable[0]
+
+
 def pinned(core, command):
     """The command, kept on one core."""
     return ["taskset", "-c", str(core), *command]
