@@ -19,20 +19,19 @@ pub(crate) type Encoded = [[u8; 32]; 4];
 /// Encodes up to [`MAX`] fours of points; a result beyond the number of points is left as it is.
 #[cfg_attr(not(test), inline(always))]
 pub(crate) fn encode<V: Lanes>(points: &[Projective<V>], encoded: &mut [Encoded; MAX]) {
-    let Some(first) = points.first() else { return };
-    // before[i]: the product of Z of all points before point i.
+    let (Some((first, rest)), [encoded, others @ ..]) = (points.split_first(), encoded) else { return };
+    // before[i]: the product of Z of all points before the i-th of the rest.
     let mut before = [first.z; MAX];
     let mut product = first.z;
-    for (point, before) in points.iter().zip(&mut before).skip(1) {
+    for (point, before) in rest.iter().zip(&mut before) {
         *before = product;
         product = product.times(point.z).carry();
     }
     let mut inverse = invert(product);
-    for ((point, before), encoded) in points.iter().zip(&before).zip(encoded.iter_mut()).skip(1).rev() {
+    for ((point, before), encoded) in rest.iter().zip(&before).zip(others).rev() {
         *encoded = pack(point, inverse.times(*before).carry());
         inverse = inverse.times(point.z).carry();
     }
-    let [encoded, ..] = encoded;
     *encoded = pack(first, inverse);
 }
 

@@ -128,8 +128,8 @@ impl<V: Lanes> Projective<V> {
     /// (0, 1) in every lane.
     #[cfg_attr(not(test), inline(always))]
     pub(crate) fn neutral(cpu: V::Cpu) -> Self {
-        let [zero, one] = [[0; 4], [1, 0, 0, 0]].map(|words| Fe::all(cpu, words));
-        Self { x: zero, y: one, z: one }
+        let one = Fe::all(cpu, [1, 0, 0, 0]);
+        Self { x: Fe::all(cpu, [0; 4]), y: one, z: one }
     }
 }
 

@@ -15,7 +15,8 @@ pub enum Acceleration {
 /// Whether signatures are verified before they leave.
 ///
 /// A fault in the processor or its memory while a signature is made can give the private key away to whoever sees the
-/// signature and has, or may guess, a sound one of the same message. A signature that does not verify never leaves.
+/// signature and has, or may guess, a sound one of the same message. A signature that does not verify never leaves. To
+/// verify costs eight times what it takes to sign.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VerifyAfterSign {
     /// No: the self-test when the key is read is all.

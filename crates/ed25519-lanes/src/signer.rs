@@ -35,7 +35,7 @@ impl std::error::Error for SignError {}
 /// Signs with one key, one message or many at once.
 ///
 /// Signing takes `&self`, no lock and no allocation (but for what [`VerifyAfterSign`] costs), so a signer is shared
-/// between threads as it is. To make one takes a tenth of a millisecond, the first one of a process half of one.
+/// between threads as it is. To make one takes a tenth of a millisecond, the first one of a process one millisecond.
 pub struct Signer {
     key: Key,
     /// For the portable path; only a seed can be turned into one.

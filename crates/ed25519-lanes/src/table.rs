@@ -4,7 +4,7 @@
 //! the table has the 16 points 1, 3, …, 31 times 2^(5j) B; a digit's sign is applied to what was looked up. So a product
 //! is one addition per window, no doubling, and the neutral point is never an entry.
 //!
-//! 100 KB in all, the same for every key: built once per process, in a few hundred microseconds. Windows of 6 bits need
+//! 100 KB in all, the same for every key: built once per process, in less than a millisecond. Windows of 6 bits need
 //! 160 KB and are no faster where it counts (they are slower when something else wants the cache), windows of 4 bits
 //! have 12 more additions.
 //!
