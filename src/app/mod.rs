@@ -6,6 +6,7 @@
 mod beginning;
 mod follow;
 mod snapshots;
+mod soundness;
 mod state;
 mod steadiness;
 mod survey;
@@ -101,7 +102,7 @@ impl App {
         clock: Clock,
     ) -> Result<(Arc<Self>, Follower), AppError> {
         let Opened { store, master, records } = opened;
-        let keys = KeySet::open(&records.keys, &master, clock.now())?;
+        let keys = KeySet::open_with(&records.keys, &master, clock.now(), config.keys.signing)?;
         let audience = config.token.default_audience.clone().map_or_else(|| Audience::parse(issuer.as_str()), Ok);
         let defaults = ClaimDefaults { audience: audience.map_err(|_| AppError::Audience)?, issuer: issuer.clone() };
         let metrics = Metrics::new(config.serve.workers(), store.backend())?;

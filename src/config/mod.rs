@@ -12,11 +12,12 @@ mod settings;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::audit::{Policy, Rotation, TokenSample, WhenFull};
-use crate::keys::Lead;
+use crate::keys::{Acceleration, Lead, SigningPolicy, VerifyAfterSign};
 use crate::limiter::Allowance;
 use crate::oauth::{Audience, IssuerUrl};
 use crate::store::{RedisOptions, StoreUrl};
@@ -26,6 +27,9 @@ pub use settings::SETTINGS;
 
 /// How long a new key takes to stand in every server's JWKS: one second as promised, one that whole seconds lose.
 const KEY_SPREAD: Duration = Duration::from_secs(2);
+
+/// Of so many calls for signatures one is verified when they are sampled: enough to notice within a second of load.
+const VERIFIED_ONE_IN: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
 
 /// The checked configuration.
 #[derive(Clone, Debug)]
@@ -109,6 +113,8 @@ pub struct Keys {
     pub rotate_every: Duration,
     /// How far the clocks of servers and verifiers may differ.
     pub clock_skew: Duration,
+    /// How they sign.
+    pub signing: SigningPolicy,
 }
 
 /// `[store]`.
@@ -204,11 +210,7 @@ impl Config {
             ops_listen: raw.read("ops_listen", address)?,
             master_key_file: raw.text("master_key_file").map(PathBuf::from),
             serve: Self::serve(raw)?,
-            keys: Keys {
-                jwks_max_age: raw.read("keys.jwks_max_age", duration::parse)?,
-                rotate_every: raw.read("keys.rotate_every", duration::parse)?,
-                clock_skew: raw.read("keys.clock_skew", duration::parse)?,
-            },
+            keys: Self::keys(raw)?,
             store: StoreSettings {
                 url: raw.read("store.url", StoreUrl::parse)?,
                 preload_clients: raw.read("store.preload_clients", |text| number(text, 0, 100_000))?,
@@ -232,6 +234,18 @@ impl Config {
             log: Log { level: raw.read("log.level", not_empty)?, format: raw.read("log.format", log_format)? },
             audit: Self::audit(raw)?,
             token,
+        })
+    }
+
+    fn keys(raw: &RawConfig) -> Result<Keys, ConfigError> {
+        Ok(Keys {
+            jwks_max_age: raw.read("keys.jwks_max_age", duration::parse)?,
+            rotate_every: raw.read("keys.rotate_every", duration::parse)?,
+            clock_skew: raw.read("keys.clock_skew", duration::parse)?,
+            signing: SigningPolicy {
+                acceleration: raw.read("keys.vector_signing", acceleration)?,
+                verify: raw.read("keys.verify_after_sign", verify_after_sign)?,
+            },
         })
     }
 
@@ -336,6 +350,23 @@ fn log_format(text: &str) -> Result<LogFormat, &'static str> {
         "json" => Ok(LogFormat::Json),
         "pretty" => Ok(LogFormat::Pretty),
         _ => Err("auto, json or pretty"),
+    }
+}
+
+fn acceleration(text: &str) -> Result<Acceleration, &'static str> {
+    match text {
+        "auto" => Ok(Acceleration::Detect),
+        "off" => Ok(Acceleration::Off),
+        _ => Err("auto or off"),
+    }
+}
+
+fn verify_after_sign(text: &str) -> Result<VerifyAfterSign, &'static str> {
+    match text {
+        "off" => Ok(VerifyAfterSign::Off),
+        "sampled" => Ok(VerifyAfterSign::Sampled(VERIFIED_ONE_IN)),
+        "all" => Ok(VerifyAfterSign::All),
+        _ => Err("off, sampled or all"),
     }
 }
 

@@ -19,7 +19,7 @@ const fn setting(key: &'static str, default: &'static str, why: &'static str) ->
 }
 
 /// Every setting, in the order in which it is shown.
-pub const SETTINGS: [Setting; 42] = [
+pub const SETTINGS: [Setting; 44] = [
     setting("issuer", "", "The URL that clients and resource servers know; needed once the listener is not loopback."),
     setting("listen", "127.0.0.1:8080", "Where clients connect."),
     setting("ops_listen", "127.0.0.1:8081", "Where probes and Prometheus connect; keep it off the public network."),
@@ -60,6 +60,16 @@ pub const SETTINGS: [Setting; 42] = [
         "Shorter limits what a stolen key is worth; 0s leaves it to 'jeton key rotate'.",
     ),
     setting("keys.clock_skew", "60s", "Raise it when the clocks of your machines differ by more."),
+    setting(
+        "keys.vector_signing",
+        "auto",
+        "EdDSA with AVX-512 IFMA where the processor has it; off when you distrust it.",
+    ),
+    setting(
+        "keys.verify_after_sign",
+        "off",
+        "sampled (one call in 100) or all, when a fault of the machine must not leak the key.",
+    ),
     setting("store.url", "sqlite:jeton.db", "Where clients and keys are kept."),
     setting("store.cache_clients", "1000000", "Clients kept in memory; lower it when memory is short."),
     setting("store.preload_clients", "10000", "Clients of Redis in memory before the first request; 0 for none."),

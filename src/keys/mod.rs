@@ -1,8 +1,9 @@
 //! Signing keys: what protects them, what they sign with, and their states by time.
 //!
-//! `master` is the one secret that the operator keeps; `signing` is one key ready to sign, `private` how it signs, `jwk`
-//! how it is published, `import` how one comes from elsewhere; `stream` encrypts what is long; `record` is what the store keeps of it, `seal` marks records; `rotation` plans when keys come and go; `set` is all keys
-//! at an instant: which ones sign, which are published, and the JWKS document.
+//! `master` is the one secret that the operator keeps; `signing` is one key ready to sign, `private` how it signs,
+//! `policy` what the operator decides of that, `jwk` how it is published, `import` how one comes from elsewhere;
+//! `stream` encrypts what is long; `record` is what the store keeps of it, `seal` marks records; `rotation` plans when
+//! keys come and go; `set` is all keys at an instant: which ones sign, which are published, and the JWKS document.
 //!
 //! The keys of one algorithm are a ring: each ring rolls for itself, and exists once a client's tokens are signed by it.
 //! Invariants: a private key leaves the process only encrypted under the master key; a key signs only while it is
@@ -11,6 +12,7 @@
 pub mod import;
 mod jwk;
 pub mod master;
+pub mod policy;
 pub mod private;
 pub mod record;
 pub mod rotation;
@@ -21,6 +23,7 @@ pub mod stream;
 
 pub use jwk::thumbprint;
 pub use master::{MasterKey, MasterKeyCheck};
+pub use policy::{Acceleration, Path, SigningPolicy, VerifyAfterSign, Why};
 pub use private::Signature;
 pub use record::{KeyError, KeyRecord, Kid};
 pub use rotation::Lead;

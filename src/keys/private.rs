@@ -10,9 +10,10 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256,
     RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaPublicKeyComponents, UnparsedPublicKey,
 };
-use ed25519_lanes::{Acceleration, Signature as Ed25519Signature, Signer, VerifyingKey};
+use ed25519_lanes::{Path, Signature as Ed25519Signature, Signer, VerifyingKey};
 use zeroize::Zeroizing;
 
+use super::policy::SigningPolicy;
 use super::record::KeyError;
 use crate::oauth::Algorithm;
 
@@ -87,8 +88,18 @@ pub(super) fn verifies(algorithm: Algorithm, public: &[u8], message: &[u8], sign
 
 impl PrivateKey {
     pub(super) fn from_seed(seed: &[u8; 32]) -> Self {
-        // Without its vector lanes, until their constant time has been shown.
-        Self::Ed25519(Box::new(Signer::from_seed(seed).acceleration(Acceleration::Off)))
+        Self::Ed25519(Box::new(Signer::from_seed(seed)))
+    }
+
+    /// The same key, signing as the policy says; it is about Ed25519 alone.
+    pub(super) fn with(self, policy: SigningPolicy) -> Self {
+        let Self::Ed25519(signer) = self else { return self };
+        Self::Ed25519(Box::new(signer.acceleration(policy.acceleration).verify_after_sign(policy.verify)))
+    }
+
+    /// By which code an Ed25519 key signs.
+    pub(super) fn path(&self) -> Option<Path> {
+        if let Self::Ed25519(signer) = self { Some(signer.path()) } else { None }
     }
 
     /// Reads what [`generate`] made, or what came from elsewhere in the same form.

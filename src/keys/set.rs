@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::jwk::{self, Jwk};
 use super::master::MasterKey;
+use super::policy::{Path, SigningPolicy, Why};
 use super::record::{KeyError, KeyRecord};
 use super::signing::SigningKey;
 use crate::clock::UnixTime;
@@ -94,13 +95,36 @@ impl KeySet {
     /// # Errors
     /// When a key cannot be decrypted or does not match its record.
     pub fn open(records: &[KeyRecord], master: &MasterKey, now: UnixTime) -> Result<Self, KeyError> {
+        Self::open_with(records, master, now, SigningPolicy::default())
+    }
+
+    /// The same, for keys that sign as the policy says.
+    ///
+    /// # Errors
+    /// As [`KeySet::open`].
+    pub fn open_with(
+        records: &[KeyRecord],
+        master: &MasterKey,
+        now: UnixTime,
+        policy: SigningPolicy,
+    ) -> Result<Self, KeyError> {
         let whole = records.iter().filter(|record| !record.sealed.is_empty() && record.algorithm().is_ok());
         let mut signing = whole
-            .map(|record| Ok((record.clone(), Arc::new(SigningKey::open(record, master)?))))
+            .map(|record| Ok((record.clone(), Arc::new(SigningKey::open_with(record, master, policy)?))))
             .collect::<Result<Vec<_>, KeyError>>()?;
         // Newest first, so that the first active one of a ring is the one that signs.
         signing.sort_by_key(|(record, key)| (key.algorithm(), std::cmp::Reverse(record.activated_at)));
         Ok(Self::publish(signing.into(), now))
+    }
+
+    /// By which code Ed25519 keys sign: the worst of it, if they differ. `None` without such keys.
+    #[must_use]
+    pub fn ed25519_path(&self) -> Option<Path> {
+        self.signing.iter().filter_map(|(_, key)| key.path()).max_by_key(|path| match path {
+            Path::Lanes => 0,
+            Path::Portable(Why::SwitchedOff | Why::Unsupported) => 1,
+            Path::Portable(Why::SelfTestFailed | Why::FaultFound) => 2,
+        })
     }
 
     /// The documents hold all keys but those removed by `now`.

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::jwk::Jwk;
 use super::master::MasterKey;
+use super::policy::{Path, SigningPolicy};
 use super::private::{self, PrivateKey, Signature};
 use super::record::{KeyError, KeyRecord, Kid};
 use crate::clock::UnixTime;
@@ -48,9 +49,18 @@ impl SigningKey {
     /// # Errors
     /// When the master key is wrong, the record damaged or the signature faulty.
     pub fn open(record: &KeyRecord, master: &MasterKey) -> Result<Self, KeyError> {
+        Self::open_with(record, master, SigningPolicy::default())
+    }
+
+    /// The same, for a key that signs as the policy says.
+    ///
+    /// # Errors
+    /// As [`SigningKey::open`].
+    pub fn open_with(record: &KeyRecord, master: &MasterKey, policy: SigningPolicy) -> Result<Self, KeyError> {
         let algorithm = record.algorithm()?;
         let secret = master.open(record.kid.as_str(), &record.sealed)?;
         let key = Self::read(algorithm, &secret)?;
+        let key = Self { private: key.private.with(policy), ..key };
         if key.kid != record.kid || *key.public() != *record.public {
             return Err(KeyError::Mismatch);
         }
@@ -111,6 +121,12 @@ impl SigningKey {
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// By which code it signs now, of an Ed25519 key.
+    #[must_use]
+    pub fn path(&self) -> Option<Path> {
+        self.private.path()
     }
 
     /// `{"alg":…,"typ":"at+jwt","kid":…}` in base64url.

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::begin;
 use super::snapshots::{Confirmed, Snapshots};
+use super::soundness::Soundness;
 use super::steadiness::Steadiness;
 use super::{App, Survey};
 use crate::admin::AdminError;
@@ -70,6 +71,7 @@ pub struct Follower {
     lost: bool,
     survey: Survey,
     snapshots: Snapshots,
+    soundness: Soundness,
 }
 
 impl Follower {
@@ -98,6 +100,7 @@ impl Follower {
             lost: false,
             survey,
             snapshots,
+            soundness: Soundness::default(),
         }
     }
 
@@ -137,6 +140,7 @@ impl Follower {
 
     /// One look at the store and at the clock.
     pub async fn step(&mut self) {
+        self.soundness.note(&self.app.keys.load());
         let asked = Instant::now();
         let outcome = self.follow().await;
         if outcome.is_ok() {
@@ -237,7 +241,8 @@ impl Follower {
         if records.revision == self.key_revision {
             return Ok(());
         }
-        match KeySet::open(&records.keys, &self.master, self.app.clock.now()) {
+        let (now, policy) = (self.app.clock.now(), self.app.config.keys.signing);
+        match KeySet::open_with(&records.keys, &self.master, now, policy) {
             Ok(keys) => {
                 self.app.keys.store(Arc::new(keys));
                 tracing::info!(keys = records.keys.len(), "signing keys reloaded");

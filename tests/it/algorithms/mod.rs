@@ -4,6 +4,7 @@
 mod confusion;
 mod from_elsewhere;
 mod line;
+mod policies;
 mod rings;
 mod tokens;
 mod vectors;
