@@ -167,7 +167,7 @@ fn d21_a_jump_of_the_clock_of_redis_takes_opaque_tokens_and_nothing_else() {
     let ([lost, dropped], [kept, revoked]) = ([token(&opaque), token(&opaque)], [token(&client), token(&client)]);
     assert_eq!((node.revoke(&opaque, &dropped).status, node.revoke(&client, &revoked).status), (200, 200));
     assert!(is_active(&node, &api, &lost) && is_active(&node, &api, &kept));
-    wait_for("uses are noted", || (redis.cli(&["ZCARD", "{jeton}:recent"]) == "2").then_some(()));
+    wait_for("uses are noted", || (redis.cli(&["ZCARD", "{jeton}:recent"]) != "0").then_some(()));
     let jump = "local gone = {} for _, key in ipairs(redis.call('KEYS', '*')) do \
                 if redis.call('PTTL', key) >= 0 then redis.call('DEL', key) \
                 gone[#gone + 1] = string.match(key, '^[^:]*:[a-z]+') end end return gone";

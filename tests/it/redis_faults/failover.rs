@@ -52,8 +52,9 @@ fn d09_d10_a_master_that_is_demoted_is_left_at_once_and_nothing_that_it_took_cou
     let old = sentinels.master();
     sentinels.fail_over();
     sentinels.wait_until_promoted(old);
+    sentinels.wait_until_replicated();
     drill.expect_recovery();
-    wait_for("the old master follows", || (sentinels.nodes[old].info("role") == "slave").then_some(()));
+    wait_for("the old master follows", || sentinels.nodes[old].is_replica().then_some(()));
     drill.expect_recovery();
     drill.finish().pulse.expect_unbroken();
 }
@@ -92,6 +93,7 @@ fn d23_all_servers_die_and_return_in_either_order() {
             drill.wait_for_tokens(100);
             drill.expect_honesty();
         }
+        sentinels.wait_until_replicated();
         drill.expect_recovery();
         drill.finish().pulse.expect_unbroken();
     }

@@ -53,6 +53,7 @@ fn d14_sentinels_and_their_master_are_used_over_tls_and_so_is_the_next_master() 
     let old = sentinels.master();
     sentinels.nodes[old].kill();
     sentinels.wait_until_promoted(old);
+    sentinels.wait_until_replicated();
     drill.expect_recovery();
     drill.finish().pulse.expect_unbroken();
 }

@@ -39,7 +39,7 @@ fn every_clause_holds_on_a_store_whose_master_was_changed() {
     prove(due);
 
     sentinels.nodes[old].start_again();
-    wait_for("the old master follows", || (sentinels.nodes[old].info("role") == "slave").then_some(()));
+    wait_for("the old master follows", || sentinels.nodes[old].is_replica().then_some(()));
     prove(open(&sentinels, second, "late"));
     let (due, witness) = (open(&sentinels, first, "order"), Witness::write(&sentinels));
     let old = sentinels.master();
@@ -67,7 +67,7 @@ fn prove(due: Vec<Due>) {
 fn go_on(sentinels: &Sentinels, old: usize, due: &[Due]) {
     let (new, _) = sentinels.wait_until_promoted(old);
     let master = &sentinels.nodes[new];
-    wait_for("a replica follows", || master.cli(&["INFO", "replication"]).contains("state=online").then_some(()));
+    sentinels.wait_until_replicated();
     for ((name, _), fixture) in due {
         let notes = format!("{{{}}}:notes", fixture.url.to_string().split_once("prefix=").unwrap().1);
         master.cli(&["HSET", &notes, "master", "new"]);

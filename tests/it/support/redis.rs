@@ -164,6 +164,12 @@ impl Redis {
         line.unwrap_or_else(|| panic!("no {field} in {text}")).trim().to_owned()
     }
 
+    /// Whether it is a replica; one that becomes one ends its connections, this question's as well.
+    pub fn is_replica(&self) -> bool {
+        let output = self.try_cli(&["INFO", "replication"]);
+        String::from_utf8_lossy(&output.stdout).contains("role:slave")
+    }
+
     pub fn kill(&mut self) {
         self.program.kill();
     }

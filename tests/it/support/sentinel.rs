@@ -99,6 +99,21 @@ impl Sentinels {
         })
     }
 
+    /// Until the master has a replica again. A replica that was away, or that a failover left behind, is told by the
+    /// sentinels whom to follow, which takes them up to a quarter of a minute, and longer while they find the machine slow.
+    pub fn wait_until_replicated(&self) {
+        let end = Instant::now() + Duration::from_mins(1);
+        let is_replicated = || {
+            let output = self.nodes[self.master()].try_cli(&["INFO", "replication"]);
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            said.contains("role:master") && said.contains("state=online")
+        };
+        while !is_replicated() {
+            assert!(Instant::now() < end, "no replica follows the master");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Asks for a failover, as an operator does before a maintenance.
     pub fn fail_over(&self) {
         wait_for("a failover begins", || {
