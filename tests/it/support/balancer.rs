@@ -12,14 +12,9 @@ pub struct Balancer {
 impl Balancer {
     /// HAProxy, in front of nodes that serve here and tell of their readiness there.
     pub fn haproxy(nodes: &[(String, String)]) -> Self {
-        let own = |port: u16| {
-            // As often as tests can wait for.
-            let text = localized("docs/load-balancers/haproxy.cfg", port, nodes).replace("inter 1s", "inter 200ms");
-            let ops = |(_, ops): &(String, String)| ops.rsplit(':').next().unwrap().to_owned();
-            nodes
-                .iter()
-                .fold(text, |text, node| text.replacen("check port 8081", &format!("check port {}", ops(node)), 1))
-        };
+        // As often as tests can wait for.
+        let own =
+            |port: u16| localized("docs/load-balancers/haproxy.cfg", port, nodes).replace("inter 1s", "inter 200ms");
         Self::start(|folder, port| {
             let config = file(folder, "haproxy.cfg", &own(port));
             words(["haproxy", "-db", "-f", &config.display().to_string()])
@@ -63,17 +58,19 @@ impl Balancer {
     }
 }
 
-/// A file of the documents with the addresses of this machine in the place of its own two.
+/// A file of the documents for these nodes: a line for each in the place of the file's own two.
 fn localized(name: &str, port: u16, nodes: &[(String, String)]) -> String {
-    let [(first, _), (second, _)] = nodes else { panic!("the files are for two nodes") };
     let text = document(name);
-    let replaced = [
-        ("0.0.0.0:8000", format!("127.0.0.1:{port}")),
-        ("10.0.0.1:8080", first.clone()),
-        ("10.0.0.2:8080", second.clone()),
-    ];
-    replaced.iter().fold(text, |text, (shown, own)| {
-        assert_eq!(text.matches(shown).count(), 1, "{name}: {shown}");
-        text.replace(shown, own)
-    })
+    let own: Vec<&str> = text.lines().filter(|line| line.contains("10.0.0.")).collect();
+    let [first, second] = own[..] else { panic!("{name} is for two nodes: {own:?}") };
+    let line_of = |(number, (address, ops)): (usize, &(String, String))| {
+        let ops_port = ops.rsplit(':').next().unwrap();
+        let line =
+            first.replace("10.0.0.1:8080", address).replace("check port 8081", &format!("check port {ops_port}"));
+        line.replace("server one ", &format!("server node{number} "))
+    };
+    let lines: Vec<String> = nodes.iter().enumerate().map(line_of).collect();
+    let text = text.replace(&format!("{first}\n{second}"), &lines.join("\n"));
+    assert_eq!((text.matches("0.0.0.0:8000").count(), text.contains("10.0.0.")), (1, false), "{text}");
+    text.replace("0.0.0.0:8000", &format!("127.0.0.1:{port}"))
 }
