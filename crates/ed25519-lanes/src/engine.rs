@@ -20,8 +20,8 @@ use crate::scalar::Secret;
 use crate::sign::{Alone, Batch, Context};
 use crate::table::{Build, Table};
 
-/// What signing may leave on the stack, in bytes: the release code has frames of 10.6 KB and 3.1 KB, and one of half a
-/// kilobyte for a hash. Nothing watches over them: look again when the code has changed.
+/// What signing may leave on the stack, in bytes: more than its frames in an optimised build, with which
+/// `tools/constant-time` compares it.
 const BATCH_STACK: usize = 12 << 10;
 const ALONE_STACK: usize = 4 << 10;
 
