@@ -52,7 +52,7 @@ impl Subject {
         let caller = format!("client_id={}&client_secret={}", service.client.id, service.secret);
         let requests = tokens.iter().map(|token| format!("token={token}&{caller}")).collect();
         // As if the follower had just been there, for as long as this runs.
-        service.app.revoked.note_current(Instant::now() + Duration::from_hours(24));
+        service.app.revoked.note_current(tokio::time::Instant::now() + Duration::from_hours(24));
         Self { service, requests, tokens, runtime }
     }
 

@@ -1,7 +1,8 @@
 //! Wall-clock time as a value, and where it is read.
 //!
 //! Owns [`UnixTime`], the instants that tokens and records carry, [`UnixDay`], and [`Clock`], read once per request at the edge.
-//! Durations inside the process (deadlines, rates) use the monotonic `std::time::Instant` instead.
+//! Durations inside the process (deadlines, rates) use a monotonic `Instant` instead: that of the standard library on the
+//! path of a request, that of tokio in what waits beside it, so that a simulation can let it pass faster.
 
 use std::fmt;
 use std::sync::Arc;

@@ -3,7 +3,9 @@
 //! Tokens follow the wall clock wherever it goes, since all their verifiers do. A key that is planned by a clock that is
 //! wrong for a minute would be wrong for years, so after a jump the plans wait.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::clock::UnixTime;
 

@@ -4,9 +4,10 @@
 //! while it serves, since a start must not wait for it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::store::{Store, StoreError, StoreReport};
 

@@ -44,7 +44,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use error::StoreError;
-pub use redis::{RedisOptions, RedisUrl};
+pub use redis::{Backoff, Breaker, Live, RedisOptions, RedisUrl};
 pub use url::{OpenMode, StoreOptions, StoreUrl};
 
 use self::assertions::UsedAssertion;

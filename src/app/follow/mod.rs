@@ -10,9 +10,10 @@ mod preload;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::begin;
 use super::snapshots::{Confirmed, Snapshots};
@@ -128,7 +129,7 @@ impl Follower {
     pub async fn run(mut self) {
         let store = Arc::clone(&self.store);
         loop {
-            let began = tokio::time::Instant::now();
+            let began = Instant::now();
             self.step().await;
             let pause = if store.tells_changes() && !self.lost { POLL_WHEN_TOLD } else { POLL_EVERY };
             tokio::select! {

@@ -1,7 +1,9 @@
 //! The pauses between tries: none before the first, then growing ones that differ from server to server, so that many
 //! servers do not come back all at once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
@@ -15,11 +17,13 @@ pub struct Backoff {
     begun: Instant,
 }
 
-impl Backoff {
-    pub fn new() -> Self {
+impl Default for Backoff {
+    fn default() -> Self {
         Self { pause: Duration::ZERO, begun: Instant::now() }
     }
+}
 
+impl Backoff {
     /// Waits until the next try may begin. `was_good` says that the last one succeeded, until now.
     pub async fn wait(&mut self, was_good: bool) {
         self.pause = self.next(was_good && self.begun.elapsed() >= LASTING);
@@ -38,7 +42,7 @@ mod tests {
 
     #[test]
     fn d02_pauses_grow_to_a_second_and_begin_anew_after_what_lasted() {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::default();
         let mut pauses = Vec::new();
         for _ in 0..7 {
             backoff.pause = backoff.next(false);

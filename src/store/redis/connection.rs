@@ -55,7 +55,7 @@ pub struct Inner {
     mode: OpenMode,
     wait_replicas: u32,
     deadline: Duration,
-    breaker: Breaker,
+    breaker: Breaker<Link>,
     pub push: Push,
     sentinels: Option<Sentinels>,
     pool: Pool<Maker>,
@@ -238,7 +238,7 @@ impl Inner {
         Err(StoreError::Deadline)
     }
 
-    async fn once<T, F, R>(&self, lane: Lane, live: &Live, request: &F) -> Result<T, Failure>
+    async fn once<T, F, R>(&self, lane: Lane, live: &Live<Link>, request: &F) -> Result<T, Failure>
     where
         F: Fn(Session) -> R,
         R: Future<Output = Result<T, Failure>>,
@@ -277,7 +277,7 @@ impl Inner {
 
     /// Connects, and again whenever the connection breaks.
     async fn supervise(self: Arc<Self>) {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::default();
         loop {
             let outcome = timeout(CONNECT_TIMEOUT, self.establish()).await.unwrap_or(Err(StoreError::Deadline));
             let is_good = outcome.is_ok();

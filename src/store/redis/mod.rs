@@ -48,6 +48,9 @@ use crate::clock::{Clock, UnixDay, UnixTime};
 use crate::keys::RecordSeal;
 use crate::oauth::{Client, ClientId, SecretHash};
 
+// Generic, so that a simulation of many servers goes by them as well.
+pub use backoff::Backoff;
+pub use breaker::{Breaker, Live};
 pub use url::{FORMS, RedisUrl};
 
 /// What can be set of a connection to Redis.

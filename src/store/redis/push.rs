@@ -59,7 +59,7 @@ impl Push {
 
 /// Listens until the thread ends.
 pub async fn listen(inner: Arc<Inner>) {
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::default();
     // In a Cluster each server begins with another node.
     let mut turn: usize = rand::random::<u16>().into();
     loop {
