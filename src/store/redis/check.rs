@@ -15,8 +15,8 @@ use super::tokens;
 use crate::clock::Clock;
 use crate::store::{OpenMode, StoreError, StoreReport};
 
-/// How many clients are looked at in one step.
-const PAGE: usize = 500;
+/// How many clients are looked at in one step, during which nobody else is served.
+const PAGE: usize = 100;
 /// How many problems are told.
 const PROBLEMS: usize = 20;
 
@@ -111,9 +111,31 @@ async fn page(session: &mut Session, after: &str) -> Result<(Option<String>, Vec
     let mut range = cmd("ZRANGEBYLEX");
     range.arg(session.keys.clients()).arg(format!("({after}")).arg("+").arg("LIMIT").arg(0).arg(PAGE);
     let ids: Vec<String> = range.query_async(&mut session.link).await?;
+    let problems = if all_well(session, &ids).await? { Vec::new() } else { problems(session, &ids).await? };
+    let is_full = ids.len() == PAGE;
+    Ok((ids.into_iter().next_back().filter(|_| is_full), problems))
+}
+
+/// Whether all these clients can be read, by one round trip: every server that starts asks for all there are.
+async fn all_well(session: &mut Session, ids: &[String]) -> Result<bool, Failure> {
+    let mut values = pipe();
+    for id in ids {
+        values.get(session.keys.client(id));
+    }
+    let values: Vec<Option<Vec<u8>>> = match session.read(values).await {
+        Err(Failure { error: StoreError::Corrupt(_), .. }) => return Ok(false),
+        values => values?,
+    };
+    let is_well = |(id, value): (&String, &Option<Vec<u8>>)| {
+        value.as_ref().is_some_and(|value| parse_client(&session.seal, id, value).is_ok())
+    };
+    Ok(ids.iter().zip(&values).all(is_well))
+}
+
+/// What is wrong with which. One at a time: a key of another type must not hide what is wrong with the others.
+async fn problems(session: &mut Session, ids: &[String]) -> Result<Vec<String>, Failure> {
     let mut problems = Vec::new();
-    for id in &ids {
-        // One at a time: a key of another type must not hide what is wrong with the others.
+    for id in ids {
         match session.get(session.keys.client(id)).await {
             Ok(Some(value)) => {
                 problems.extend(parse_client(&session.seal, id, &value).err().map(|error| error.to_string()));
@@ -126,8 +148,7 @@ async fn page(session: &mut Session, after: &str) -> Result<(Option<String>, Vec
             Err(failure) => return Err(failure),
         }
     }
-    let is_full = ids.len() == PAGE;
-    Ok((ids.into_iter().next_back().filter(|_| is_full), problems))
+    Ok(problems)
 }
 
 async fn is_listed(session: &mut Session, id: &str) -> Result<bool, Failure> {
