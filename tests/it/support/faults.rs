@@ -329,8 +329,9 @@ impl Drop for Killed {
     }
 }
 
+/// Where a server can be stopped and started again: no outgoing connection takes the port meanwhile.
 pub fn free_address() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    format!("127.0.0.1:{}", super::nursery::free_port())
 }
 
 impl Counts {
