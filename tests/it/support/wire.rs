@@ -141,11 +141,15 @@ impl Wire {
 
     fn fill(&mut self) -> bool {
         let mut buffer = [0; 4096];
-        match self.stream.read(&mut buffer) {
-            Ok(0) | Err(_) => false,
-            Ok(read) => {
-                self.unread.extend_from_slice(&buffer[..read]);
-                true
+        loop {
+            match self.stream.read(&mut buffer) {
+                // A reading with a time limit is interrupted when the test program is stopped and goes on.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => return false,
+                Ok(read) => {
+                    self.unread.extend_from_slice(&buffer[..read]);
+                    return true;
+                }
             }
         }
     }
