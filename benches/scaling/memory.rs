@@ -8,6 +8,9 @@ use crate::people::{NOON, revocation, token, used};
 use crate::reality::{SETTLING, Server, furnish, register};
 use crate::redis::Redis;
 
+/// How many uses go to the store at a time, as the follower has it.
+const USES_AT_ONCE: usize = 1000;
+
 /// Bytes of one of each.
 #[derive(Debug, Default)]
 pub struct Bytes {
@@ -36,7 +39,10 @@ pub async fn measure(count: usize, patience: Duration) -> Bytes {
         store.put_token(token(number)).await.unwrap();
     }
     let token = grown(&mut redis).await;
-    store.put_secret_uses((0..count).map(|number| used(number, NOON.day())).collect()).await.unwrap();
+    for first in (0..count).step_by(USES_AT_ONCE) {
+        let some = first..count.min(first + USES_AT_ONCE);
+        store.put_secret_uses(some.map(|number| used(number, NOON.day())).collect()).await.unwrap();
+    }
     let used = grown(&mut redis).await;
     let (folder, url) = (tempfile::tempdir().unwrap(), redis.url());
     let mut server = Server::start(&url, folder.path());

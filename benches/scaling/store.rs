@@ -23,6 +23,8 @@ use crate::world::Place;
 
 /// How long a lookup may take: the default of `store.redis_deadline`, unless Redis is far away.
 const DEADLINE: Duration = Duration::from_millis(250);
+/// How long what has a connection to itself may take; longer here than in the backend, where it is asked again.
+const LEISURE: Duration = Duration::from_hours(24);
 
 /// A server's way to the one store.
 #[derive(Debug)]
@@ -181,7 +183,7 @@ impl NodeStore {
         cost: Cost,
         act: impl FnOnce(&'a MemoryStore) -> Pending<'a, T>,
     ) -> Result<T, StoreError> {
-        Ok(self.ask((cost, Duration::from_hours(24)), act, |_| Cost::default()).await?.0)
+        Ok(self.ask((cost, LEISURE), act, |_| Cost::default()).await?.0)
     }
 }
 
@@ -255,7 +257,7 @@ impl Store for NodeStore {
     fn revocations_since(&self, cursor: Cursor, limit: usize) -> Pending<'_, Revocations> {
         let slope = self.machine.costs.revocations;
         Box::pin(async move {
-            let cost = (slope.base, Duration::from_hours(24));
+            let cost = (slope.base, LEISURE);
             let more = |found: &Revocations| slope.each * found.entries.len() as f64;
             Ok(self.ask(cost, |memory| memory.revocations_since(cursor, limit), more).await?.0)
         })
@@ -268,8 +270,12 @@ impl Store for NodeStore {
                 Some(_) => costs.news.each * (found.changes.entries.len() + found.revocations.entries.len()) as f64,
                 None => costs.revocations.at(found.revocations.entries.len()),
             };
-            let cost = (costs.news.base, self.deadline);
-            Ok(self.ask(cost, |memory| memory.news_since(cursor, revocations, limit), more).await?.0)
+            // All revocations are read at leisure.
+            let deadline = if cursor.is_some() { self.deadline } else { LEISURE };
+            Ok(self
+                .ask((costs.news.base, deadline), |memory| memory.news_since(cursor, revocations, limit), more)
+                .await?
+                .0)
         })
     }
 
