@@ -1,7 +1,7 @@
 //! Four 64-bit numbers side by side, and what can be done to all of them at once.
 //!
 //! All arithmetic of this crate is written once, over [`Lanes`]. It has two implementations: [`Ifma`](crate::ifma),
-//! the 256-bit registers of a processor with AVX-512 IFMA, and [`Emulated`](crate::emulated), plain Rust that runs
+//! the 256-bit registers of a processor with AVX-512 IFMA, and `Emulated` (in tests), plain Rust that runs
 //! anywhere, Miri included, and that in debug builds stops at any sum that leaves 64 bits.
 //!
 //! A value of a kind of lanes exists only where the processor can compute with it: the first ones are made from
