@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// The members by which the parts of a record's lists are known: secrets by the one, signing keys by the other.
+/// The members by which the parts of a record's lists are known: secrets by the one, keys by the other, and keys of one name
+/// by their algorithm besides.
 const NAMES: [&str; 2] = ["id", "kid"];
 
 /// The JSON of a record, with what the one that it takes the place of has beyond what a `T` knows.
@@ -49,7 +50,8 @@ fn carry_over(record: &mut Value, held: &Value, known: &Value) {
 }
 
 fn is_same(one: &Value, other: &Value) -> bool {
-    NAMES.iter().any(|name| one.get(name).is_some_and(|said| Some(said) == other.get(name)))
+    one.get("alg") == other.get("alg")
+        && NAMES.iter().any(|name| one.get(name).is_some_and(|said| Some(said) == other.get(name)))
 }
 
 #[cfg(test)]

@@ -237,6 +237,7 @@ mod tests {
         newer["colour"] = json!({"of": ["sky", 1.5]});
         newer["secrets"][0]["device"] = json!("hsm");
         newer["secrets"][1]["device"] = json!("gone with its secret");
+        newer["keys"][1]["origin"] = json!("tpm");
         let held = value(&seal(), "client c_1", 3, &newer.to_string());
         let mut changed = parse_client(&seal(), "c_1", held.as_bytes()).unwrap();
         assert_eq!(changed.revision, 3);
