@@ -69,7 +69,9 @@ fn main() {
     }
     for (name, print) in table::SCENES {
         if is_wanted(name) {
-            is_well &= print(&costs, &scale);
+            // Costs that a few operations told on a busy machine, in a debug build, foretell nothing of time: then it
+            // only has to run to its end.
+            is_well &= print(&costs, &scale) || !full;
         }
     }
     std::process::exit(i32::from(!is_well));
