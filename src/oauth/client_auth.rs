@@ -1,8 +1,8 @@
 //! How a client proves who it is: Basic, the body or an assertion, never two of them (RFC 6749 §2.3, §2.3.1, RFC 7521
 //! §4.2).
 //!
-//! Leaves the check itself to [`super::Client::authenticate`], and assertions to `assertion`. Invariants: two mechanisms in one request are
-//! refused before anything is looked up; a presented secret never prints.
+//! Leaves the check itself to [`super::Client::authenticate`], and assertions to `assertion`. Invariants: two
+//! mechanisms in one request are refused before anything is looked up; a presented secret never prints.
 //!
 //! Real clients disagree on whether the id and secret are form-encoded before they are put into Basic. Both
 //! readings are offered where they differ; the issuer accepts a request only when exactly one authenticates.

@@ -3,8 +3,8 @@
 //! `keys` is the table of all names, `records` the form of the values, `scripts` what is one step of the server;
 //! `clients`, `signing_keys`, `feed`, `revocations`, `tokens`, `assertions` and `uses` are the methods of the contract by
 //! their subject. `connection` runs them, behind the `breaker`, over a `link`, as a `session`; `sentinel` finds the
-//! master, `push` hears of the writes of others, `backoff` spaces tries, `error` says what each failure means, `health` whether a
-//! server can be trusted, `check` looks the data over, `url` which one is meant.
+//! master, `push` hears of the writes of others, `backoff` spaces tries, `error` says what each failure means, `health`
+//! whether a server can be trusted, `check` looks the data over, `url` which one is meant.
 //!
 //! Invariants: a write and its entry in the feed are one script, done once however often it is sent; "nothing there"
 //! is an answer only together with the epoch of the store, so that one that was emptied is missed and not believed;
