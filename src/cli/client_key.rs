@@ -41,6 +41,8 @@ pub enum ClientKeyCommand {
         /// The client id
         id: ClientId,
         /// The key's own id
+        // A thumbprint may begin with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         kid: String,
     },
 }

@@ -96,8 +96,13 @@ fn a_client_with_keys_is_shown_with_them_and_has_no_secret() {
     assert_eq!(key["jwk"], json!({"kty": "EC", "crv": "P-256", "x": jwk["x"], "y": jwk["y"]}));
     assert_eq!(home.json(&["client", "key", "list", &signer.id]), *key);
     let kid = jwk["kid"].as_str().unwrap();
-    let output = home.run(&["client", "key", "remove", &signer.id, "nonsense"]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("no such key"));
+    for unknown in ["nonsense", "-av5owUa2JMguPF18luOjMagfwQO4KoYwXswX5lD9Bs"] {
+        let output = home.run(&["client", "key", "remove", &signer.id, unknown]);
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("no such key"),
+            "a thumbprint may begin with a hyphen"
+        );
+    }
     assert_eq!(home.json(&["client", "key", "remove", &signer.id, kid]), Value::Null, "none is left to be listed");
     assert_eq!(home.json(&["client", "show", &signer.id])["keys"], json!([]));
 }
