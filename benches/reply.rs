@@ -27,7 +27,7 @@ fn main() {
         let recycled = || HeaderMap::with_capacity(8);
         let reply = |headers| {
             let mut response = TokenResponse::begin(TOKEN_CHARS, 10);
-            response.body_mut().resize(TOKEN_CHARS, b'e');
+            response.buffer_mut().extend_from_slice(&[b'e'; TOKEN_CHARS]);
             response.finish(black_box(3600), "read write");
             reply::issued(headers, response)
         };

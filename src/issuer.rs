@@ -1,7 +1,8 @@
 //! The use case: a token request becomes a token.
 //!
 //! [`TokenIssuer::issue`] is the whole grant: load and authenticate (`authenticator`), authorize, sign; a client that
-//! has opaque tokens gets one that is in the store by then instead of a signed one. Leaves bytes to `http`, rules to `oauth`, storage to `store`. Time and randomness are arguments.
+//! has opaque tokens gets one that is in the store by then instead of a signed one. Leaves bytes to `http`, rules to
+//! `oauth`, storage to `store`. Time and randomness are arguments.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,10 +156,10 @@ impl TokenIssuer {
         let (lifetime, stamp) = self.stamp(grant, moment);
         let scope = grant.scope().as_str();
         let mut response = TokenResponse::begin(jwt::sign::max_token_bytes(claims, key), scope.len());
-        let place = jwt::push_unsigned(claims, &stamp, key, response.body_mut());
+        let place = jwt::push_unsigned(claims, &stamp, key, response.buffer_mut());
         response.finish(lifetime.as_secs(), scope);
         note_issued((&grant.client.id, grant.scope()), stamp.id, Some(key), moment.occasion);
-        Ok(Draft::Unsigned(jwt::sign(place.of(response.into_body()), key, turn, moment.occasion.desk())))
+        Ok(Draft::Unsigned(jwt::sign(place.of(response.into_buffer()), key, turn, moment.occasion.desk())))
     }
 
     fn draft_opaque<'a>(&self, grant: &Grant<'_>, moment: &Moment<'a>) -> Draft<'a> {
@@ -166,7 +167,7 @@ impl TokenIssuer {
         let (scope, token) = (grant.scope().as_str(), OpaqueToken::from_random(draw(moment.random)));
         let record = self.tokens.record(&token, grant, &stamp);
         let mut response = TokenResponse::begin(OpaqueToken::BYTES, scope.len());
-        response.body_mut().extend_from_slice(token.expose().as_bytes());
+        response.buffer_mut().extend_from_slice(token.expose().as_bytes());
         response.finish(lifetime.as_secs(), scope);
         Draft::Unkept(response, Box::new(record))
     }

@@ -110,12 +110,14 @@ fn check_transfer_coding(headers: &HeaderMap) -> Result<(), BodyError> {
 fn check_form(headers: &HeaderMap) -> Result<(), BodyError> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Err(BodyError::NotAForm) };
-    let mut parts = value.as_bytes().split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
-    let is_form = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(b"application/x-www-form-urlencoded"));
-    if is_form && parts.all(|parameter| parameter.is_empty() || is_utf8_charset(parameter)) {
-        return Ok(());
-    }
-    Err(BodyError::NotAForm)
+    if is_form(value.as_bytes()) { Ok(()) } else { Err(BodyError::NotAForm) }
+}
+
+/// The form's type, with no parameter but `charset=utf-8`.
+pub fn is_form(value: &[u8]) -> bool {
+    let mut parts = value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+    let is_of_type = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(b"application/x-www-form-urlencoded"));
+    is_of_type && parts.all(|parameter| parameter.is_empty() || is_utf8_charset(parameter))
 }
 
 fn is_utf8_charset(parameter: &[u8]) -> bool {

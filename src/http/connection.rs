@@ -1,7 +1,7 @@
-//! One connection: hyper's settings, its requests, its end.
+//! One connection: its usual requests, then hyper's settings and everything else, its end.
 //!
-//! Leaves deadlines to `guard`, routing to whoever passes the handler. A request that panics is answered with 500
-//! and takes nothing else down.
+//! Leaves deadlines to `guard`, usual requests to `express`, routing to whoever passes the handler. A request that
+//! panics is answered with 500 and takes nothing else down.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -19,10 +19,11 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::express;
 use super::guard::{Guarded, InFlight, Order, Watch};
 use super::reply;
-use super::worker::Peer;
-use crate::oauth::OAuthError;
+use super::rewound::Rewound;
+use super::worker::{Peer, Worker};
 
 /// The largest head, in bytes; also bounds the memory of a connection.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -58,26 +59,49 @@ pub fn builder() -> auto::Builder<LocalExecutor> {
     builder
 }
 
+/// What answers the requests of a listener.
+#[derive(Debug)]
+pub struct Front<H> {
+    /// Whatever comes.
+    pub handler: H,
+    /// Whose usual token requests are answered before hyper sees them.
+    pub express: Option<Rc<Worker>>,
+}
+
+impl<H> Front<H> {
+    /// All of it by `handler`.
+    #[must_use]
+    pub const fn plain(handler: H) -> Self {
+        Self { handler, express: None }
+    }
+}
+
 /// Serves a connection until it ends, is late or is told to.
 pub async fn serve<S, H, F>(
     stream: S,
     peer: Peer,
     watch: Rc<Watch>,
-    (builder, handler): (auto::Builder<LocalExecutor>, Rc<H>),
+    (builder, front): (auto::Builder<LocalExecutor>, Rc<Front<H>>),
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     H: Fn(Request<Incoming>, Peer) -> F + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Unpin + 'static,
 {
+    let mut stream = Guarded::new(stream, Rc::clone(&watch));
+    let ahead = match &front.express {
+        Some(worker) => until_cut(&watch, express::serve(&mut stream, worker, (peer, &watch))).await.flatten(),
+        None => Some(Vec::new()),
+    };
+    let Some(ahead) = ahead else { return };
     let service = service_fn({
         let watch = Rc::clone(&watch);
         move |request| {
             let in_flight = Some(watch.begin_request());
             // A handler that panics before its first await is caught as well.
-            Answering { answer: catch_unwind(AssertUnwindSafe(|| handler(request, peer))).ok(), in_flight }
+            Answering { answer: catch_unwind(AssertUnwindSafe(|| (front.handler)(request, peer))).ok(), in_flight }
         }
     });
-    let io = TokioIo::new(Guarded::new(stream, Rc::clone(&watch)));
+    let io = TokioIo::new(Rewound::new(ahead, stream));
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut draining = false;
     let ended = poll_fn(|context| {
@@ -100,6 +124,16 @@ pub async fn serve<S, H, F>(
     }
 }
 
+/// What a future comes to, unless the connection is cut off first.
+async fn until_cut<F: Future>(watch: &Watch, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| match watch.order(context) {
+        Order::Cut => Poll::Ready(None),
+        Order::Drain | Order::Serve => future.as_mut().poll(context).map(Some),
+    })
+    .await
+}
+
 /// The answer to one request on its way; none when asking for it panicked. hyper keeps room for it as long as the
 /// connection lives and moves it about, so it is small: what it waits for is in a box.
 struct Answering<F> {
@@ -118,10 +152,7 @@ impl<F: Future<Output = Response<Full<Bytes>>> + Unpin> Future for Answering<F> 
         let reply = match polled {
             Some(Ok(Poll::Pending)) => return Poll::Pending,
             Some(Ok(Poll::Ready(reply))) => reply,
-            Some(Err(_)) | None => {
-                tracing::error!("a request panicked; the panic's own line is above");
-                reply::closing(reply::refused(&OAuthError::SERVER_ERROR))
-            }
+            Some(Err(_)) | None => reply::panicked(),
         };
         drop(self.in_flight.take());
         Poll::Ready(Ok(reply))

@@ -12,6 +12,7 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 
+use super::connection::Front;
 use super::reply::{self, Reply};
 use super::server::{Bound, ConnectionLimits, Server};
 use crate::clock::Clock;
@@ -41,7 +42,7 @@ impl ResourceServer {
         let this = Arc::new(self);
         let server = Server::start(bound, limits, Arc::default(), move |_| {
             let this = Arc::clone(&this);
-            move |request, _| std::future::ready(this.answer(&request))
+            Front::plain(move |request, _| std::future::ready(this.answer(&request)))
         })?;
         Ok((server, address))
     }

@@ -62,11 +62,46 @@ pub struct Arrival {
     pub laps: Laps,
 }
 
-/// A form that was read whole, and the request it came with.
-pub struct FormPost<'w> {
-    worker: &'w Worker,
-    arrival: &'w Arrival,
-    form: Bytes,
+impl Arrival {
+    /// Reads its form.
+    ///
+    /// # Errors
+    /// The first limit or rule of the body that is broken.
+    pub async fn read(&mut self, worker: &Worker) -> Result<Bytes, Refusal> {
+        let body = self.body.take().ok_or(Refusal::Body(BodyError::Broken))?;
+        body::read_form(&self.headers, body, worker.body_limits()).await.map_err(Refusal::Body)
+    }
+
+    /// Its form, once it is read, with what belongs to it.
+    #[must_use]
+    pub fn posted<'a>(&'a self, form: &'a [u8]) -> Posted<'a> {
+        let mut authorization = self.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        let authorization = [authorization.next(), authorization.next()];
+        Posted { form, authorization, peer: self.peer, started: self.started, read: Instant::now(), laps: &self.laps }
+    }
+}
+
+/// A form that was read whole, and what belongs to it, whoever has read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Posted<'a> {
+    /// The form.
+    pub form: &'a [u8],
+    /// The first two values of `Authorization`; the second is one too many.
+    pub authorization: [Option<&'a [u8]>; 2],
+    /// Who sent it.
+    pub peer: Peer,
+    /// When its head was whole.
+    pub started: Instant,
+    /// When its last byte was read.
+    pub read: Instant,
+    /// What its stages take.
+    pub laps: &'a Laps,
+}
+
+/// A posted form that is being answered.
+pub struct FormPost<'a> {
+    worker: &'a Worker,
+    posted: &'a Posted<'a>,
     /// Who the caller says it is, for the audit log.
     claimed: RefCell<Option<Box<str>>>,
     has_asked: Cell<bool>,
@@ -75,22 +110,34 @@ pub struct FormPost<'w> {
 /// Reads the form of a request, and answers it by `call`. A refusal is written down as `refused`.
 ///
 /// # Errors
-/// An overload, the first limit or rule of the body that is broken, or what `call` refuses.
+/// The first limit or rule of the body that is broken, or as [`answer_posted`].
 pub async fn answer<T>(
     worker: &Worker,
     arrival: &mut Arrival,
     refused: Kind,
     call: impl AsyncFnOnce(&FormPost<'_>) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
-    let body = arrival.body.take().ok_or(Refusal::Body(BodyError::Broken))?;
-    let form = body::read_form(&arrival.headers, body, worker.body_limits()).await.map_err(Refusal::Body)?;
-    let read = Instant::now();
-    arrival.laps.restart(read);
+    let form = arrival.read(worker).await?;
+    answer_posted(worker, &arrival.posted(&form), refused, call).await
+}
+
+/// Answers a form by `call`. A refusal is written down as `refused`.
+///
+/// # Errors
+/// An overload, or what `call` refuses.
+pub async fn answer_posted<T>(
+    worker: &Worker,
+    posted: &Posted<'_>,
+    refused: Kind,
+    call: impl AsyncFnOnce(&FormPost<'_>) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    let read = posted.read;
+    posted.laps.restart(read);
     // Only now: a body that is still on its way must not keep those out that are whole.
     let _permit = worker.admit(read)?;
-    let post = FormPost { worker, arrival, form, claimed: RefCell::default(), has_asked: Cell::default() };
+    let post = FormPost { worker, posted, claimed: RefCell::default(), has_asked: Cell::default() };
     // What cannot be written down is not done, where that is the policy.
-    let room = worker.trail(arrival.peer).room().await.map_err(|_| Refusal::from(worker.shed(Shed::AuditFull)));
+    let room = worker.trail(posted.peer).room().await.map_err(|_| Refusal::from(worker.shed(Shed::AuditFull)));
     let answer = match room {
         Ok(()) => call(&post).await,
         Err(refusal) => Err(refusal),
@@ -110,20 +157,14 @@ pub async fn answer<T>(
 impl FormPost<'_> {
     /// The form's bytes.
     #[must_use]
-    pub const fn form(&self) -> &Bytes {
-        &self.form
-    }
-
-    /// The headers of the request.
-    #[must_use]
-    pub const fn headers(&self) -> &HeaderMap {
-        &self.arrival.headers
+    pub const fn form(&self) -> &[u8] {
+        self.posted.form
     }
 
     /// What its stages take.
     #[must_use]
     pub const fn laps(&self) -> &Laps {
-        &self.arrival.laps
+        self.posted.laps
     }
 
     /// What the `Authorization` header says.
@@ -131,18 +172,18 @@ impl FormPost<'_> {
     /// # Errors
     /// As [`BasicText::decode`].
     pub fn basic(&self) -> Result<Option<BasicText>, OAuthError> {
-        BasicText::decode(self.arrival.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))
+        BasicText::decode(self.posted.authorization.into_iter().flatten())
     }
 
     /// What the endpoint is called with.
     pub fn occasion(&self, auth: &ClientAuth<'_>) -> Occasion<'_> {
         self.has_asked.set(true);
-        if self.worker.trail(self.arrival.peer).wants(Kind::TokenRefused) {
+        if self.worker.trail(self.posted.peer).wants(Kind::TokenRefused) {
             *self.claimed.borrow_mut() = audit::claimed_id(auth.claimed_id()).map(Into::into);
         }
         let throttled =
-            self.worker.limiter().ask(self.arrival.peer.address.ip(), auth.claimed_id(), self.arrival.started);
-        let (now, trail) = (self.worker.app().clock.now(), self.worker.trail(self.arrival.peer));
+            self.worker.limiter().ask(self.posted.peer.address.ip(), auth.claimed_id(), self.posted.started);
+        let (now, trail) = (self.worker.app().clock.now(), self.worker.trail(self.posted.peer));
         let (shard, queue) = (self.worker.shard(), self.worker.queue());
         Occasion { now, throttled, shard, queue, laps: self.laps(), trail, client_key: OnceCell::new() }
     }
@@ -153,7 +194,7 @@ impl FormPost<'_> {
     /// The denial, handed on.
     pub fn settle<T>(&self, auth: &ClientAuth<'_>, answer: Result<T, Denial>) -> Result<T, Refusal> {
         if answer.as_ref().is_err_and(Denial::is_failed_authentication) {
-            self.worker.limiter().note_failure(self.arrival.peer.address.ip(), auth.claimed_id(), self.arrival.started);
+            self.worker.limiter().note_failure(self.posted.peer.address.ip(), auth.claimed_id(), self.posted.started);
         }
         answer.map_err(Refusal::Denied)
     }
@@ -166,7 +207,7 @@ impl FormPost<'_> {
         }
         let claimed = self.claimed.borrow();
         let event = Event { client: claimed.as_deref(), ..Event::new(kind, refusal.code().as_str()) };
-        self.worker.trail(self.arrival.peer).record(&event);
+        self.worker.trail(self.posted.peer).record(&event);
     }
 }
 

@@ -19,7 +19,8 @@ pub fn is_acceptable(version: Version, headers: &HeaderMap) -> bool {
 
 /// `uri-host [":" port]` of RFC 3986, without user information. The empty host is allowed by RFC 9112 for targets
 /// without an authority, which a token service does not have.
-fn is_authority(host: &[u8]) -> bool {
+#[must_use]
+pub fn is_authority(host: &[u8]) -> bool {
     let (name, rest) = if host.first() == Some(&b'[') {
         let end = host.iter().position(|&byte| byte == b']').map_or(0, |at| at + 1);
         let (literal, rest) = host.split_at(end);

@@ -16,17 +16,19 @@ const SIGNED: &str = "application/token-introspection+jwt";
 
 /// Answers an introspection request.
 pub async fn introspect(worker: &Worker, arrival: &mut Arrival) -> Reply {
-    let answer = form_post::answer(worker, arrival, Kind::CallerRefused, async |post| look(worker, post).await).await;
+    let signs = wants_signature(&arrival.headers);
+    let look = async |post: &FormPost<'_>| look(worker, post, signs).await;
+    let answer = form_post::answer(worker, arrival, Kind::CallerRefused, look).await;
     answer.unwrap_or_else(|refusal| refuse(&refusal, arrival.peer).0)
 }
 
-async fn look(worker: &Worker, post: &FormPost<'_>) -> Result<Reply, Refusal> {
+async fn look(worker: &Worker, post: &FormPost<'_>, signs: bool) -> Result<Reply, Refusal> {
     let basic = post.basic()?;
     let request = TokenReference::parse(post.form(), basic.as_ref())?;
     let (app, occasion) = (worker.app(), post.occasion(request.auth()));
     let answer = app.inspector.introspect(&request, &occasion).await;
     let (caller, answer) = post.settle(request.auth(), answer)?;
-    if wants_signature(post.headers()) {
+    if signs {
         let keys = app.keys.load();
         // By the one algorithm that every store has a key of, and that the metadata names.
         let key = keys.active(Algorithm::EdDsa, occasion.now).ok_or(Refusal::Denied(Denial::NoSigningKey))?;

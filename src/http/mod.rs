@@ -1,14 +1,16 @@
 //! Bytes to protocol and back; the only code that knows hyper.
 //!
-//! `server` binds and runs the workers, `connection` and `guard` keep one connection within its limits, `routes`
-//! finds the endpoint, `form_post` is what `token`, `introspect` and `revoke` share, `pacing` gives refusals their
-//! time, `body` reads and `reply` writes, `ops` is the operator's listener, `client` what our own commands ask other
-//! servers with, `demo` the quickstart's resource server.
+//! `server` binds and runs the workers, `connection` and `guard` keep one connection within its limits, `express` is
+//! the way of usual token requests past hyper and `rewound` the way back, `routes` finds the endpoint, `form_post` is
+//! what `token`, `introspect` and `revoke` share, `pacing` gives refusals their time, `body` reads and `reply` writes,
+//! `ops` is the operator's listener, `client` what our own commands ask other servers with, `demo` the quickstart's
+//! resource server.
 
 mod body;
 pub mod client;
 mod connection;
 pub mod demo;
+pub mod express;
 mod form_post;
 mod guard;
 pub mod host;
@@ -20,6 +22,7 @@ pub mod pacing;
 mod refusal;
 pub mod reply;
 mod revoke;
+mod rewound;
 pub mod routes;
 pub mod server;
 mod token;
@@ -31,11 +34,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::app::App;
 use crate::limiter::FailureLimiter;
 
+use routes::Answer;
+
+pub use connection::Front;
 pub use server::{Bound, ConnectionLimits, Drained, Server};
 pub use worker::{Peer, Worker};
 
@@ -60,8 +68,14 @@ pub fn serve(app: &Arc<App>, bound: Bound) -> io::Result<Server> {
     let (open, app) = (Arc::clone(app.metrics.connections()), Arc::clone(app));
     Server::start(bound, limits, open, move |index| {
         let worker = Rc::new(Worker::new(Arc::clone(&app), Arc::clone(&limiter), pacing.clone(), index));
-        move |request, peer| routes::answer(&worker, request, peer)
+        public(worker)
     })
+}
+
+/// Answers at all public endpoints.
+fn public(worker: Rc<Worker>) -> Front<impl Fn(Request<Incoming>, Peer) -> Answer> {
+    let express = Some(Rc::clone(&worker));
+    Front { handler: move |request, peer| routes::answer(&worker, request, peer), express }
 }
 
 /// Serves one connection that is already open until it ends, in the task that asks; for benches. It is the same
@@ -70,9 +84,8 @@ pub async fn serve_stream<S>(worker: Rc<Worker>, stream: S, peer: Peer)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let handler = Rc::new(move |request, peer| routes::answer(&worker, request, peer));
-    connection::serve(stream, peer, guard::Watch::new(Rc::default(), Arc::default()), (connection::builder(), handler))
-        .await;
+    let watch = guard::Watch::new(Rc::default(), Arc::default());
+    connection::serve(stream, peer, watch, (connection::builder(), Rc::new(public(worker)))).await;
 }
 
 /// Serves probes and metrics on `bound`.
@@ -85,6 +98,6 @@ pub fn serve_ops(app: &Arc<App>, bound: Bound) -> io::Result<Server> {
     let app = Arc::clone(app);
     Server::start(bound, limits, Arc::default(), move |_| {
         let app = Arc::clone(&app);
-        move |request, _| std::future::ready(ops::answer(&app, &request))
+        Front::plain(move |request, _| std::future::ready(ops::answer(&app, &request)))
     })
 }

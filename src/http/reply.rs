@@ -6,11 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 
+use crate::oauth::response::HEAD_ROOM;
 use crate::oauth::{ErrorCode, OAuthError, TokenResponse};
 
 /// A whole reply; its length is known, so hyper writes `Content-Length`.
@@ -31,7 +32,9 @@ pub fn issued(mut recycled: HeaderMap, response: TokenResponse) -> Reply {
     recycled.insert(CONTENT_TYPE, JSON);
     recycled.insert(CACHE_CONTROL, NO_STORE);
     recycled.insert(PRAGMA, NO_CACHE);
-    let mut reply = Response::new(Full::new(Bytes::from(response.into_body())));
+    let mut body = Bytes::from(response.into_buffer());
+    body.advance(HEAD_ROOM.min(body.len()));
+    let mut reply = Response::new(Full::new(body));
     *reply.headers_mut() = recycled;
     reply
 }
@@ -97,6 +100,13 @@ const fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_REQUEST,
     }
+}
+
+/// Answering panicked, and nothing is known of how far it came: the connection ends.
+#[must_use]
+pub fn panicked() -> Reply {
+    tracing::error!("a request panicked; the panic's own line is above");
+    closing(refused(&OAuthError::SERVER_ERROR))
 }
 
 /// Says that the connection ends with this reply.

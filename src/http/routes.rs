@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::{Method, Request, Version};
+use http::{Method, Request, StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::form_post::Arrival;
@@ -48,6 +48,12 @@ impl Routes {
                 format!("{base}/.well-known/openid-configuration").into(),
             ],
         }
+    }
+
+    /// The path of the token endpoint.
+    #[must_use]
+    pub const fn token(&self) -> &str {
+        &self.token
     }
 
     fn find(&self, path: &str) -> Endpoint {
@@ -94,7 +100,7 @@ pub fn answer(worker: &Rc<Worker>, request: Request<Incoming>, peer: Peer) -> An
     // Taken apart here and lent from here on: what is handed from future to future takes room in each of them.
     let (parts, body) = request.into_parts();
     let mut arrival = Arrival { headers: parts.headers, body: Some(body), peer, started, laps: Laps::default() };
-    let asked = Asked { worker: Rc::clone(worker), of: Some((endpoint, can_close)) };
+    let asked = Asked::new(worker, (endpoint, can_close));
     match endpoint {
         Endpoint::Introspect => Box::pin(async move {
             let reply = introspect(&asked.worker, &mut arrival).await;
@@ -112,13 +118,27 @@ pub fn answer(worker: &Rc<Worker>, request: Request<Incoming>, peer: Peer) -> An
 }
 
 /// A request that is to be counted once, whatever becomes of it.
-struct Asked {
+pub struct Asked {
     worker: Rc<Worker>,
     of: Option<(Endpoint, bool)>,
 }
 
 impl Asked {
-    fn answer(mut self, reply: Reply) -> Reply {
+    /// A request to this endpoint, and whether its connection can be ended by its reply.
+    #[must_use]
+    pub fn new(worker: &Rc<Worker>, of: (Endpoint, bool)) -> Self {
+        Self { worker: Rc::clone(worker), of: Some(of) }
+    }
+
+    /// Counts a reply that is no [`Reply`] and does not end its connection.
+    pub fn count(mut self, status: StatusCode) {
+        if let Some((endpoint, _)) = self.of.take() {
+            self.worker.shard().count_http(endpoint, status.as_u16());
+        }
+    }
+
+    /// Counts a reply, and lets it end its connection where the process is about to stop.
+    pub fn answer(mut self, reply: Reply) -> Reply {
         match self.of.take() {
             Some(of) => self.worker.finish(of, reply),
             None => reply,

@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::LocalOptions;
 use tokio::sync::watch;
 
-use super::connection;
+use super::connection::{self, Front};
 use super::guard::{Deadlines, Order, TICK, Tick, Watch};
 use super::refusal;
 use super::worker::Peer;
@@ -123,31 +123,26 @@ pub enum Drained {
 }
 
 impl Server {
-    /// Starts a worker thread per listener. `handler` is called once on each thread.
+    /// Starts a worker thread per listener. `front` is called once on each thread.
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub fn start<M, H, F>(
-        bound: Bound,
-        limits: ConnectionLimits,
-        open: Arc<Connections>,
-        handler: M,
-    ) -> io::Result<Self>
+    pub fn start<M, H, F>(bound: Bound, limits: ConnectionLimits, open: Arc<Connections>, front: M) -> io::Result<Self>
     where
-        M: Fn(usize) -> H + Clone + Send + 'static,
+        M: Fn(usize) -> Front<H> + Clone + Send + 'static,
         H: Fn(Request<Incoming>, Peer) -> F + 'static,
         F: Future<Output = Response<Full<Bytes>>> + Unpin + 'static,
     {
         let (phase, told) = watch::channel(Phase::Serving);
         let mut workers = Vec::new();
         for (index, listener) in bound.listeners.into_iter().enumerate() {
-            let (told, open, handler) = (told.clone(), Arc::clone(&open), handler.clone());
+            let (told, open, front) = (told.clone(), Arc::clone(&open), front.clone());
             let run = move || {
                 let runtime =
                     tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
                 runtime.block_on(async {
                     let listener = TcpListener::from_std(listener)?;
-                    Acceptor::new(limits, open, handler(index)).run(listener, told).await;
+                    Acceptor::new(limits, open, front(index)).run(listener, told).await;
                     Ok(())
                 })
             };
@@ -188,7 +183,7 @@ impl Server {
 struct Acceptor<H> {
     limits: ConnectionLimits,
     open: Arc<Connections>,
-    handler: Rc<H>,
+    front: Rc<Front<H>>,
     now: Rc<Cell<Tick>>,
     connections: Rc<RefCell<HashMap<u64, Rc<Watch>>>>,
     refusals: Rc<Cell<usize>>,
@@ -214,11 +209,11 @@ where
     H: Fn(Request<Incoming>, Peer) -> F + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Unpin + 'static,
 {
-    fn new(limits: ConnectionLimits, open: Arc<Connections>, handler: H) -> Self {
+    fn new(limits: ConnectionLimits, open: Arc<Connections>, front: Front<H>) -> Self {
         Self {
             limits,
             open,
-            handler: Rc::new(handler),
+            front: Rc::new(front),
             now: Rc::default(),
             connections: Rc::default(),
             refusals: Rc::default(),
@@ -310,10 +305,10 @@ where
         self.connections.borrow_mut().insert(id, Rc::clone(&watch));
         self.open.opened();
         let registration = Registration { id, connections: Rc::clone(&self.connections), open: Arc::clone(&self.open) };
-        let handler = Rc::clone(&self.handler);
+        let front = Rc::clone(&self.front);
         tokio::task::spawn_local(async move {
             let _registration = registration;
-            connection::serve(stream, Peer { address }, watch, (connection::builder(), handler)).await;
+            connection::serve(stream, Peer { address }, watch, (connection::builder(), front)).await;
         });
     }
 
@@ -383,7 +378,7 @@ mod tests {
         runtime.unwrap().block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let handler = |_: Request<Incoming>, _: Peer| std::future::ready(Response::new(Full::<Bytes>::default()));
-            let acceptor = Acceptor::new(limits, Arc::default(), handler);
+            let acceptor = Acceptor::new(limits, Arc::default(), Front::plain(handler));
             let held = acceptor.connections.borrow_mut();
             let (_phase, told) = watch::channel(Phase::Serving);
             let ended = tokio::time::timeout(Duration::from_secs(20), acceptor.run(listener, told)).await;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::body::BodyLimits;
+use super::express::Heads;
 use super::metadata;
 use super::overload::{Overload, Permit};
 use super::pacing::Pacing;
@@ -36,6 +37,7 @@ pub struct Worker {
     pacing: Pacing,
     index: usize,
     queue: SignQueue,
+    heads: Heads,
     overload: Rc<Overload>,
     waiting: Waiting,
     routes: Routes,
@@ -55,6 +57,7 @@ impl Worker {
         Self {
             index,
             queue: SignQueue::default(),
+            heads: Heads::default(),
             limiter,
             pacing,
             overload: Overload::new(max_in_flight, Arc::clone(occupancy)),
@@ -76,6 +79,12 @@ impl Worker {
     #[must_use]
     pub fn shard(&self) -> &Shard {
         self.app.metrics.shard(self.index)
+    }
+
+    /// What it begins its replies with.
+    #[must_use]
+    pub const fn heads(&self) -> &Heads {
+        &self.heads
     }
 
     /// Where its requests wait for their signatures.

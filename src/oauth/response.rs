@@ -5,9 +5,9 @@ use std::fmt;
 use super::error::OAuthError;
 
 /// The JSON body of a granted request. It is begun before the token is written and finished behind it, so that the
-/// token is signed in place and never copied.
+/// token is signed in place and never copied; and before it is room for a head, so that neither is the body.
 pub struct TokenResponse {
-    body: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
 /// The body holds a token, which never prints.
@@ -20,43 +20,55 @@ impl fmt::Debug for TokenResponse {
 const OPEN: &[u8] = br#"{"access_token":""#;
 /// Room for everything but the token and the scope.
 const FRAME_BYTES: usize = 96;
+/// Room before the body for the head that it is sent with.
+pub const HEAD_ROOM: usize = 176;
+/// Digits of the largest number.
+pub const MAX_DIGITS: usize = 20;
 
 impl TokenResponse {
     /// Begins a body with room for a token and a scope of these lengths.
     #[must_use]
     pub fn begin(token_bytes: usize, scope_bytes: usize) -> Self {
-        let mut body = Vec::with_capacity(token_bytes + scope_bytes + FRAME_BYTES);
-        body.extend_from_slice(OPEN);
-        Self { body }
+        let mut buffer = Vec::with_capacity(HEAD_ROOM + token_bytes + scope_bytes + FRAME_BYTES);
+        buffer.resize(HEAD_ROOM, 0);
+        buffer.extend_from_slice(OPEN);
+        Self { buffer }
     }
 
-    /// The body so far: where the token is appended, and later signed.
-    pub const fn body_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.body
+    /// The buffer so far: where the token is appended, and later signed.
+    pub const fn buffer_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
     }
 
     /// Finishes the body. A scope needs no escaping (see [`super::Scope`]); an empty one is left out.
     pub fn finish(&mut self, expires_in: u64, scope: &str) {
-        self.body.extend_from_slice(br#"","token_type":"Bearer","expires_in":"#);
-        push_decimal(&mut self.body, expires_in);
+        let body = &mut self.buffer;
+        body.extend_from_slice(br#"","token_type":"Bearer","expires_in":"#);
+        push_decimal(body, expires_in);
         if !scope.is_empty() {
-            self.body.extend_from_slice(br#","scope":""#);
-            self.body.extend_from_slice(scope.as_bytes());
-            self.body.push(b'"');
+            body.extend_from_slice(br#","scope":""#);
+            body.extend_from_slice(scope.as_bytes());
+            body.push(b'"');
         }
-        self.body.push(b'}');
+        body.push(b'}');
     }
 
-    /// A response whose body was lent for its token to be signed, and came back.
+    /// A response whose buffer was lent for its token to be signed, and came back.
     #[must_use]
-    pub const fn signed(body: Vec<u8>) -> Self {
-        Self { body }
+    pub const fn signed(buffer: Vec<u8>) -> Self {
+        Self { buffer }
     }
 
     /// The finished bytes.
     #[must_use]
-    pub fn into_body(self) -> Vec<u8> {
-        self.body
+    pub fn body(&self) -> &[u8] {
+        self.buffer.get(HEAD_ROOM..).unwrap_or_default()
+    }
+
+    /// The body behind room of [`HEAD_ROOM`] bytes.
+    #[must_use]
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.buffer
     }
 }
 
@@ -68,7 +80,11 @@ pub fn error_body(error: &OAuthError) -> String {
 
 /// Appends `number` in decimal.
 pub fn push_decimal(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [0; 20];
+    out.extend_from_slice(decimal(number, &mut [0; MAX_DIGITS]));
+}
+
+/// `number` in decimal, written at the end of `digits`.
+pub fn decimal(number: u64, digits: &mut [u8; MAX_DIGITS]) -> &[u8] {
     let mut rest = number;
     let mut used = 0;
     for digit in digits.iter_mut().rev() {
@@ -79,7 +95,7 @@ pub fn push_decimal(out: &mut Vec<u8>, number: u64) {
             break;
         }
     }
-    out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
+    digits.get(MAX_DIGITS - used..).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -89,10 +105,10 @@ mod tests {
     #[test]
     fn t200_the_answer_has_its_four_members_once() {
         let mut response = TokenResponse::begin(3, 10);
-        response.body_mut().extend_from_slice(b"a.b");
+        response.buffer_mut().extend_from_slice(b"a.b");
         response.finish(3600, "read write");
         assert_eq!(
-            String::from_utf8(response.into_body()).unwrap(),
+            String::from_utf8(response.body().to_vec()).unwrap(),
             r#"{"access_token":"a.b","token_type":"Bearer","expires_in":3600,"scope":"read write"}"#
         );
     }
@@ -109,7 +125,7 @@ mod tests {
     #[test]
     fn t223_a_response_does_not_print_its_token() {
         let mut response = TokenResponse::begin(5, 0);
-        response.body_mut().extend_from_slice(b"token");
+        response.buffer_mut().extend_from_slice(b"token");
         response.finish(1, "");
         assert_eq!(format!("{response:?}"), "TokenResponse(***)");
     }

@@ -21,6 +21,7 @@ mod audit;
 mod cli;
 mod clients_and_verifiers;
 mod dashboards;
+mod express;
 mod gateways;
 mod house;
 mod http_limits;

@@ -74,7 +74,7 @@ async fn t228_beyond_the_end_of_the_line_the_answer_is_503_and_whoever_stands_in
     assert!(matches!(&refused, Denial::Refused(error) if error.code() == ErrorCode::TemporarilyUnavailable));
     assert!(waiting.len() + served >= 64, "{} wait", waiting.len());
     for asked in waiting {
-        let answer: serde_json::Value = serde_json::from_slice(&asked.await.unwrap().into_body()).unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(asked.await.unwrap().body()).unwrap();
         assert!(verifies(answer["access_token"].as_str().unwrap(), &set));
     }
     issue().await.unwrap();

@@ -39,6 +39,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("bytes", &["http"]),
     ("http", &["http"]),
     ("http_body_util", &["http"]),
+    ("httparse", &["http/express"]),
+    ("httpdate", &["http/express"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
     ("socket2", &["http"]),

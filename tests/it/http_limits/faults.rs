@@ -9,7 +9,7 @@ use http::Response;
 use jeton::app::{App, Opened};
 use jeton::clock::Clock;
 use jeton::config::{Config, RawConfig};
-use jeton::http::{Bound, ConnectionLimits, Server as Workers, Worker};
+use jeton::http::{Bound, ConnectionLimits, Front, Server as Workers, Worker};
 use jeton::keys::MasterKey;
 use jeton::limiter::FailureLimiter;
 use jeton::metrics::Connections;
@@ -40,7 +40,7 @@ fn t225_p12_a_panic_in_one_request_is_a_500_and_nothing_else() {
     let address = bound.address().to_string();
     let open = Arc::<Connections>::default();
     let server = Workers::start(bound, LIMITS, Arc::clone(&open), |_| {
-        |request: http::Request<hyper::body::Incoming>, _| {
+        Front::plain(|request: http::Request<hyper::body::Incoming>, _| {
             let path = request.uri().path().to_owned();
             assert_ne!(path, "/at-once", "the secret of the panic");
             Box::pin(async move {
@@ -50,7 +50,7 @@ fn t225_p12_a_panic_in_one_request_is_a_500_and_nothing_else() {
                 drop(request);
                 Response::new(http_body_util::Full::from("ok"))
             })
-        }
+        })
     })
     .unwrap();
     let mut other = Wire::connect(&address);
@@ -95,7 +95,7 @@ fn t225_a_panic_gives_its_permit_back_and_leaves_the_limiter_usable() {
     let address = bound.address().to_string();
     let _server = Workers::start(bound, LIMITS, Arc::default(), move |_| {
         let worker = Rc::new(Worker::new(Arc::clone(&app), Arc::clone(&limiter), pacing.clone(), 0));
-        move |request: http::Request<hyper::body::Incoming>, peer: jeton::http::Peer| {
+        Front::plain(move |request: http::Request<hyper::body::Incoming>, peer: jeton::http::Peer| {
             let worker = Rc::clone(&worker);
             Box::pin(async move {
                 if request.uri().path() == "/panic" {
@@ -107,7 +107,7 @@ fn t225_a_panic_gives_its_permit_back_and_leaves_the_limiter_usable() {
                 }
                 jeton::http::routes::answer(&worker, request, peer).await
             })
-        }
+        })
     })
     .unwrap();
     for _ in 0..20 {

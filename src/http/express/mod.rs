@@ -1,0 +1,154 @@
+//! The way of the request that matters: a token request that came whole, with nothing unusual about it.
+//!
+//! hyper takes any request there is apart, and hands its parts to whoever answers; for the usual one that costs more
+//! than the answer. It is read where it lies (`request`), answered like any other, and its reply leaves from the buffer
+//! that it was written in (`head`). Everything else, be it wrong or only rare, is hyper's from its first byte on, and
+//! so is the connection from then on. So nothing is refused here but by the token endpoint itself, and what is about to
+//! end, ends with hyper.
+//!
+//! Leaves deadlines to `guard`, and the answer to `token`.
+
+mod head;
+pub mod request;
+
+use std::future::poll_fn;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Instant;
+
+use http::header::CONNECTION;
+use http::{HeaderMap, StatusCode};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use super::form_post::{Posted, refuse};
+use super::guard::{Guarded, Order, Watch};
+use super::reply::{self, Reply};
+use super::routes::Asked;
+use super::token::{grant, note};
+use super::worker::{Peer, Worker};
+use crate::metrics::Endpoint;
+use request::Usual;
+
+pub use head::Heads;
+
+/// Room for a usual request; a longer one is none.
+const ROOM: usize = 4096;
+
+/// Answers token requests until something else comes: the bytes that were read of it, which begin a request. `None`
+/// when the connection is over.
+pub async fn serve<S>(
+    stream: &mut Guarded<S>,
+    worker: &Rc<Worker>,
+    (peer, watch): (Peer, &Rc<Watch>),
+) -> Option<Vec<u8>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut bytes = Vec::with_capacity(ROOM);
+    loop {
+        if bytes.is_empty() && !read(stream, &mut bytes, watch).await.ok()? {
+            return Some(bytes);
+        }
+        let (path, most) = (worker.routes().token(), worker.body_limits().size);
+        let usual = request::parse(&bytes, path, most).filter(|_| !worker.app().is_draining());
+        let Some(usual) = usual else { return Some(bytes) };
+        let sent = answer(worker, &usual, (peer, watch)).await;
+        stream.write_all(sent.bytes()).await.ok()?;
+        if sent.ends {
+            // Whoever is gone already needs no end.
+            drop(stream.shutdown().await);
+            return None;
+        }
+        let length = usual.length;
+        bytes.drain(..length);
+    }
+}
+
+/// Reads what has come; false when the connection is to end before anything has.
+async fn read<S>(stream: &mut Guarded<S>, bytes: &mut Vec<u8>, watch: &Watch) -> io::Result<bool>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut reading = pin!(stream.read_buf(bytes));
+    poll_fn(|context| match watch.order(context) {
+        Order::Serve => reading.as_mut().poll(context).map(|read| match read? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(true),
+        }),
+        Order::Drain | Order::Cut => Poll::Ready(Ok(false)),
+    })
+    .await
+}
+
+/// A reply as it is sent, and whether the connection ends with it.
+struct Sent {
+    buffer: Vec<u8>,
+    from: usize,
+    ends: bool,
+}
+
+impl Sent {
+    /// Writes a reply out that is none of the usual.
+    async fn unusual(worker: &Worker, reply: Reply) -> Self {
+        let ends = reply.headers().contains_key(CONNECTION);
+        Self { buffer: worker.heads().encode(reply, worker.app().clock.now()).await, from: 0, ends }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.buffer.get(self.from..).unwrap_or_default()
+    }
+}
+
+async fn answer(worker: &Rc<Worker>, usual: &Usual<'_>, (peer, watch): (Peer, &Rc<Watch>)) -> Sent {
+    let _in_flight = watch.begin_request();
+    let asked = Asked::new(worker, (Endpoint::Token, true));
+    let started = Instant::now();
+    let laps = worker.shard().laps(started);
+    let Usual { form, authorization, .. } = *usual;
+    let posted = Posted { form, authorization: [authorization, None], peer, started, read: started, laps: &laps };
+    let (reply, code) = match caught(pin!(grant(worker, &posted))).await {
+        None => return Sent::unusual(worker, asked.answer(reply::panicked())).await,
+        Some(Ok(response)) if !worker.app().is_draining() => {
+            let (buffer, from) = worker.heads().issued(response, worker.app().clock.now());
+            note(worker, &laps, started, None);
+            asked.count(StatusCode::OK);
+            return Sent { buffer, from, ends: false };
+        }
+        Some(Ok(response)) => (reply::issued(HeaderMap::new(), response), None),
+        Some(Err(refusal)) => {
+            let (reply, code) = refuse(&refusal, peer);
+            (reply, Some(code))
+        }
+    };
+    note(worker, &laps, started, code);
+    Sent::unusual(worker, asked.answer(reply)).await
+}
+
+/// What a future comes to; `None` when it panics. What it shares with others is behind locks that are whole after every
+/// step, so nothing is left half done.
+async fn caught<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(polled) => polled.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn t225_a_panic_is_caught_before_and_after_the_first_await() {
+        assert_eq!(caught(pin!(async { 1 })).await, Some(1));
+        assert_eq!(caught(pin!(async { panic!("a bug") })).await, None::<()>);
+        let later = async {
+            tokio::task::yield_now().await;
+            panic!("a bug")
+        };
+        assert_eq!(caught(pin!(later)).await, None::<()>);
+    }
+}
