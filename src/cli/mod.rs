@@ -4,6 +4,7 @@
 //! output, as a table on a terminal, as plain lines in a pipe and as JSON with `-o json`; everything else goes to
 //! standard error.
 
+mod bench;
 mod client;
 mod client_key;
 mod completions;
@@ -86,6 +87,8 @@ enum Command {
     Store(store::StoreArgs),
     /// Check the configuration, or show what is in force
     Config(config::ConfigArgs),
+    /// Measure what a token costs on this machine, and say how many cores so many tokens need; needs no setup
+    Bench(bench::BenchArgs),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -194,6 +197,7 @@ async fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Token(args) => token::run(&global, args).await,
         Command::Store(args) => store::run(&global, args).await,
         Command::Config(args) => config::run(&global, &args),
+        Command::Bench(args) => bench::run(&global, args).await,
         Command::Completions(args) => completions::run(&args),
     }
 }

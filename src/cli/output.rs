@@ -21,7 +21,9 @@ pub enum Output {
 }
 
 impl Output {
-    fn is_table(self) -> bool {
+    /// Whether it is for eyes.
+    #[must_use]
+    pub fn is_table(self) -> bool {
         self == Self::Table || (self == Self::Auto && io::stdout().is_terminal())
     }
 }

@@ -6,7 +6,7 @@ use super::{printed, refused, stderr, stdout};
 use crate::support::{Home, jeton, need};
 
 /// Every command and subcommand.
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "quickstart",
     "serve",
     "client add",
@@ -28,6 +28,7 @@ const COMMANDS: [&str; 21] = [
     "store backup",
     "config check",
     "config show",
+    "bench",
 ];
 
 #[test]

@@ -1,6 +1,7 @@
 //! The commands, as a person and as a script meets them.
 
 mod arguments;
+mod bench;
 mod clients;
 mod configuration;
 mod quickstart;

@@ -51,7 +51,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("tracing_subscriber", &["cli"]),
-    ("rustix", &["cli/memory"]),
+    ("rustix", &["cli/memory", "cli/bench/cpu"]),
     ("chacha20poly1305", &["keys"]),
     // Signing and verifying are two rooms, and know each other only by public keys.
     ("ed25519_dalek", &["jwt", "keys"]),
