@@ -51,7 +51,7 @@ impl Admin {
         Ok(client)
     }
 
-    fn note_keys(&self, kind: Kind, id: &ClientId, keys: &[ClientKey]) -> Result<(), AdminError> {
+    pub(super) fn note_keys(&self, kind: Kind, id: &ClientId, keys: &[ClientKey]) -> Result<(), AdminError> {
         keys.iter().try_for_each(|key| {
             let (client, client_kid) = (Some(id.as_str()), Some(&*key.kid));
             self.note(&Event { client, client_kid, ..Event::new(kind, "ok") })

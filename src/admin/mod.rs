@@ -8,6 +8,7 @@ mod error;
 mod keys;
 mod lead;
 mod restore;
+pub mod roster;
 mod secrets;
 
 use std::sync::Arc;
@@ -145,25 +146,7 @@ impl Admin {
 
     /// A client that can do what `change` says, and nothing to prove it by.
     fn new_client(&self, change: &ClientChange) -> Result<Client, AdminError> {
-        let mut client = Client {
-            id: ClientId::from_random(rand::random()),
-            name: "".into(),
-            enabled: true,
-            may_request_tokens: true,
-            scope: Scope::default(),
-            default_scope: None,
-            audience: Vec::new(),
-            serves: Vec::new(),
-            tokens_revoked_at: None,
-            lifetime_seconds: None,
-            alg: Algorithm::default(),
-            format: TokenFormat::default(),
-            secrets: Vec::new(),
-            keys: Vec::new(),
-            accepts_endpoint_audience: false,
-            created_at: self.now,
-            revision: 0,
-        };
+        let mut client = blank(ClientId::from_random(rand::random()), self.now);
         apply(change, &mut client)?;
         Ok(client)
     }
@@ -325,6 +308,29 @@ pub async fn find_client(store: &dyn Store, id: &ClientId) -> Result<Client, Adm
 /// Whether people can read it in a table, a log line and a dashboard.
 fn is_name(text: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&text.len()) && !text.trim().is_empty() && !text.chars().any(char::is_control)
+}
+
+/// A client that may ask for nothing yet and has nothing to prove itself by.
+fn blank(id: ClientId, created_at: UnixTime) -> Client {
+    Client {
+        id,
+        name: "".into(),
+        enabled: true,
+        may_request_tokens: true,
+        scope: Scope::default(),
+        default_scope: None,
+        audience: Vec::new(),
+        serves: Vec::new(),
+        tokens_revoked_at: None,
+        lifetime_seconds: None,
+        alg: Algorithm::default(),
+        format: TokenFormat::default(),
+        secrets: Vec::new(),
+        keys: Vec::new(),
+        accepts_endpoint_audience: false,
+        created_at,
+        revision: 0,
+    }
 }
 
 fn apply(change: &ClientChange, client: &mut Client) -> Result<(), AdminError> {

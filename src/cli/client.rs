@@ -1,5 +1,5 @@
 //! `jeton client …`: register, show, change and remove clients. Leaves their secrets to `secret`, their keys to
-//! `client_key`.
+//! `client_key`, many of them in a file to `roster`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::client_key::{self, ClientKeyCommand};
 use super::output::{Table, note, record};
+use super::roster::{self, ApplyArgs, FileArg};
 use super::secret::{self, SecretCommand};
 use super::{CliError, Global};
 use crate::admin::{self, Admin, ClientChange, NewSecret, Ring};
@@ -75,6 +76,16 @@ enum ClientCommand {
         /// Its client id
         id: ClientId,
     },
+    /// Print all clients, one JSON object a line, for 'client import' and 'client apply'; no secret among them
+    Export {
+        /// With the digests of their secrets, which are of use only in a store with the same master key
+        #[arg(long)]
+        with_digests: bool,
+    },
+    /// Register the clients of a file, which keep their ids; refused whole when one of them is there already
+    Import(FileArg),
+    /// Make the clients of the store those of a file: print what differs, then change it; nothing is removed unless told
+    Apply(ApplyArgs),
     /// Give a client another secret, list its secrets, take one away, or check one
     #[command(subcommand)]
     Secret(SecretCommand),
@@ -142,6 +153,9 @@ pub async fn run(global: &Global, args: ClientArgs) -> Result<(), CliError> {
             let (admin, _) = global.admin(OpenMode::MustExist).await?;
             show(global, &admin.revoke_tokens(&id).await?)
         }
+        ClientCommand::Export { with_digests } => roster::export(global, with_digests).await,
+        ClientCommand::Import(FileArg { file }) => roster::import(global, &file).await,
+        ClientCommand::Apply(args) => roster::apply(global, args).await,
         ClientCommand::Secret(command) => secret::run(global, command).await,
         ClientCommand::Key(command) => client_key::run(global, command).await,
     }
@@ -206,7 +220,7 @@ async fn set(global: &Global, id: &ClientId, name: Option<String>, change: Chang
 }
 
 /// The keys for this algorithm; says so when they do not sign yet.
-async fn begin_ring(admin: &Admin, alg: Option<Algorithm>, config: &Config) -> Result<Option<Ring>, CliError> {
+pub async fn begin_ring(admin: &Admin, alg: Option<Algorithm>, config: &Config) -> Result<Option<Ring>, CliError> {
     let Some(alg) = alg else { return Ok(None) };
     let ring = admin.begin_ring(alg, admin.lead(config.lead()).await?).await?;
     let from = ring.signs_from();
@@ -305,12 +319,16 @@ fn show(global: &Global, client: &Client) -> Result<(), CliError> {
     Ok(record(global.output, &lines, &public(client))?)
 }
 
-/// The only place where a secret is ever printed.
+/// A line to try a secret with.
+pub fn curl_line(config: &Config, id: &ClientId, secret: &str) -> String {
+    let issuer = config.issuer.as_ref();
+    let base = issuer.map_or_else(|| format!("http://{}", config.listen), ToString::to_string);
+    format!("curl -u {id}:{secret} -d grant_type=client_credentials {base}/oauth2/token")
+}
+
+/// The only place where a secret is ever printed, beside `roster` for many.
 pub fn print_secret(global: &Global, client: &Client, new: &NewSecret) -> Result<(), CliError> {
-    let config = global.config()?;
-    let base = config.issuer.map_or_else(|| format!("http://{}", config.listen), |issuer| issuer.to_string());
-    let curl =
-        format!("curl -u {}:{} -d grant_type=client_credentials {base}/oauth2/token", client.id, new.secret.expose());
+    let curl = curl_line(&global.config()?, &client.id, new.secret.expose());
     let expires = client.secrets.iter().find(|held| held.id == new.id).and_then(|held| held.expires_at);
     let value = json!({
         "client_id": client.id, "client_secret": new.secret.expose(), "secret_id": new.id, "expires_at": expires,

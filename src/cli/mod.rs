@@ -18,6 +18,7 @@ mod opening;
 mod output;
 mod progress;
 mod quickstart;
+mod roster;
 mod secret;
 mod serve;
 mod store;

@@ -6,7 +6,7 @@ use super::{printed, refused, stderr, stdout};
 use crate::support::{Home, jeton, need};
 
 /// Every command and subcommand.
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 25] = [
     "quickstart",
     "serve",
     "client add",
@@ -16,6 +16,9 @@ const COMMANDS: [&str; 22] = [
     "client disable",
     "client enable",
     "client remove",
+    "client export",
+    "client import",
+    "client apply",
     "client secret add",
     "client secret list",
     "client secret remove",

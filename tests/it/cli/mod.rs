@@ -5,6 +5,7 @@ mod bench;
 mod clients;
 mod configuration;
 mod quickstart;
+mod rosters;
 mod secrets;
 mod stores;
 mod tokens;
