@@ -1,4 +1,6 @@
 //! authenticate: the presented secret is hashed and compared. A wrong one costs the same.
+//!
+//! `cargo bench --bench authenticate`
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,6 @@
 //! authorize: what the client asks for becomes a grant.
+//!
+//! `cargo bench --bench authorize`
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,6 @@
-//! parse: the form and the `Authorization` header become a request.
+//! parse: a usual request is read where it lies; the form and the `Authorization` header become a request.
+//!
+//! `cargo bench --bench parse`
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +13,7 @@ mod support;
 
 use std::hint::black_box;
 
+use jeton::http::express::request as usual;
 use jeton::oauth::TokenRequest;
 use jeton::oauth::client_auth::BasicText;
 use support::{GRANT, Service};
@@ -35,6 +38,10 @@ fn main() {
             });
         });
     }
+    let whole = service.request();
+    group.bench_function("bytes of a usual request", |bencher| {
+        bencher.iter(|| usual::parse(black_box(&whole), "/oauth2/token", 1000).unwrap());
+    });
     group.finish();
     criterion.final_summary();
 }

@@ -1,4 +1,6 @@
-//! reply: the token, or the refusal, becomes a response with its headers.
+//! reply: the token, or the refusal, becomes a response with its headers and its body (which `encode` has alone).
+//!
+//! `cargo bench --bench reply`
 
 #![allow(
     clippy::unwrap_used,
@@ -13,8 +15,10 @@ use std::hint::black_box;
 
 use criterion::BatchSize;
 use http::HeaderMap;
+use jeton::http::express::Heads;
 use jeton::http::reply;
 use jeton::oauth::{OAuthError, TokenResponse};
+use support::NOW;
 
 /// Characters of a usual token.
 const TOKEN_CHARS: usize = 500;
@@ -22,15 +26,18 @@ const TOKEN_CHARS: usize = 500;
 fn main() {
     let mut criterion = support::criterion();
     let mut group = criterion.benchmark_group("reply");
-    group.bench_function("issued", |bencher| {
+    let response = || {
+        let mut response = TokenResponse::begin(TOKEN_CHARS, 10);
+        response.buffer_mut().extend_from_slice(&[b'e'; TOKEN_CHARS]);
+        response.finish(black_box(3600), "read write");
+        response
+    };
+    let heads = Heads::default();
+    group.bench_function("issued", |bencher| bencher.iter(|| heads.issued(response(), NOW)));
+    group.bench_function("issued by hyper", |bencher| {
         // hyper hands every request the map of the reply before.
         let recycled = || HeaderMap::with_capacity(8);
-        let reply = |headers| {
-            let mut response = TokenResponse::begin(TOKEN_CHARS, 10);
-            response.buffer_mut().extend_from_slice(&[b'e'; TOKEN_CHARS]);
-            response.finish(black_box(3600), "read write");
-            reply::issued(headers, response)
-        };
+        let reply = |headers| reply::issued(headers, response());
         bencher.iter_batched(recycled, reply, BatchSize::SmallInput);
     });
     group.bench_function("refused", |bencher| bencher.iter(|| reply::refused(black_box(&OAuthError::INVALID_CLIENT))));

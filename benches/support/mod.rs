@@ -102,6 +102,12 @@ pub fn request(authorization: &str, form: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// The same request with a field that changes nothing of it, but makes it an unusual one: hyper's.
+pub fn unusual(request: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(request).unwrap();
+    text.replacen("\r\n", "\r\nConnection: Keep-Alive, x\r\n", 1).into_bytes()
+}
+
 /// A connection to a server that runs in the same thread: what the client does costs next to nothing, and what is
 /// measured on this thread is the server.
 pub struct Pipe {
