@@ -22,6 +22,7 @@ CAPACITY_NOTE = (
     "yardsticks answer with as many bytes as jeton and do less; the rivals have the same clients in memory, check the "
     "secret by Basic and sign a JWT with Ed25519, in one process on the same core."
 )
+GOALS_NOTE = "What is aimed at. Unlike a bound, a goal that is missed fails no run, unless by --goals."
 K6_NOTE = "Open loops of k6 with thresholds; the breakpoint goes on until something breaks, which on one core is mostly k6."
 HTTP2_NOTE = "Prior knowledge, without TLS: {connections} connections with {streams} streams each, one client."
 
@@ -32,6 +33,7 @@ class Result:
     def __init__(self, options):
         title = "jeton under load, for an hour and longer" if options.soak else "jeton under load"
         self.clients = options.clients
+        self.goals = []
         self.document = {"title": title, "cards": [], "verdicts": [], "sections": [], "runs": []}
         words = [word for word in sys.argv[1:] if not word.startswith("--results") and word != str(options.results)]
         self.document["commands"] = [f"bash loadtest/run {shlex.join(words)}".strip()]
@@ -63,6 +65,20 @@ class Result:
                 shown = f"{100 * ratio:.0f} %" if ratio < 2 else f"{ratio:.0f} ×"
                 self.card(label, shown, f"{rows[name]['tokens_per_second_of_a_core']:,}/s of a core")
         self.document["sections"].append(capacity_section(rows, self.clients))
+
+    def add_goals(self, table, bind):
+        """What is aimed at beyond the bounds: met or missed in words; a verdict as well where it is to bind."""
+        cells = []
+        for goal in table["goals"]:
+            row, aim = table[goal["name"]], f"{goal['part']:g} of {NAMES[goal['name']]}"
+            reached = f"{row['ratio_cpu']:.2f}" if row["ratio_cpu"] < 2 else f"{row['ratio_cpu']:.0f}"
+            word = "met" if goal["is_met"] else "missed"
+            cells.append([f"at least {aim}", reached, word])
+            self.goals.append(f"goal {word}: at least {aim}: {reached}")
+            if bind:
+                self.add_verdict(f"goal: at least {aim}", goal["is_met"], f"{reached} by processor time")
+        if cells:
+            self.document["sections"].append({"title": "Goals", "note": GOALS_NOTE, "columns": ["goal", "reached", ""], "rows": cells})
 
     def add_runs(self, reports, stage):
         """loadgen's results: the runs, and what it knows of the machine."""
@@ -118,6 +134,8 @@ class Result:
         for run in self.document["runs"]:
             for sentence in run["missed"]:
                 print(f"missed: {run['name']}: {sentence}")
+        for sentence in self.goals:
+            print(sentence)
         for card in self.document["cards"]:
             print(f"{card['label']:38} {card['value']:>10}   {card['note']}")
         return not missed and not any(run["missed"] for run in self.document["runs"])
