@@ -2,7 +2,8 @@
 //!
 //! `exchange [--connections N] [--rounds N] [--scope TEXT]`: in each round every connection sends a request before any
 //! reads its answer, so that they meet on the way as they do under load. The clients' side is part of it, but does next
-//! to nothing. `loadtest/instructions` runs it twice and takes the difference, so that the start does not count.
+//! to nothing. As under callgrind, which says where the instructions go that `benches/counts` counts; two lengths of it
+//! differ by so many requests and nothing of the start.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,8 @@
-//! What is true of the project's files: who imports whom, what it is built from, what its documents say.
+//! What is true of the project's files: who imports whom, what it is built from, what its documents say, how its counts
+//! are judged.
 
 mod commands;
+mod counts;
 mod dependencies;
 mod documents;
 mod layering;
