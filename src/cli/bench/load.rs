@@ -96,7 +96,9 @@ impl<S: AsyncRead + Unpin> Connection<S> {
 
 /// Waits for what must not take for ever. A whole round, so that no answer pays for a timer.
 pub async fn patiently<T>(time: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(time + PATIENCE, work).await.unwrap_or_else(|_| Err(io::Error::other("the server does not answer")))
+    timeout(time + PATIENCE, work)
+        .await
+        .unwrap_or_else(|_| Err(io::Error::other("no token comes any more: this machine is too busy to tell")))
 }
 
 /// Whether as many bytes have come as the head of the answer says.

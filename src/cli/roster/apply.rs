@@ -123,6 +123,9 @@ impl Summary {
 }
 
 fn print_plan(output: Output, steps: &[Step]) -> Result<(), CliError> {
+    if steps.is_empty() {
+        return Ok(());
+    }
     let mut table = Table::new(output, &["", "client id", "name", "what"]);
     for step in steps {
         let client = step.client();

@@ -61,13 +61,14 @@ fn read_lines(mut from: impl BufRead, now: UnixTime) -> Result<Vec<Entry>, Strin
         if text.len() > MAX_LINE_BYTES {
             return Err(wrong(format!("it is longer than {MAX_LINE_BYTES} bytes")));
         }
-        if text.trim_ascii().is_empty() {
+        let line = text.trim_ascii();
+        if line.is_empty() {
             continue;
         }
         if entries.len() == MAX_CLIENTS {
             return Err(wrong(format!("a file has at most {MAX_CLIENTS} clients")));
         }
-        let (declared, digests_under) = Line::parse(&text).and_then(|line| line.declare(now)).map_err(wrong)?;
+        let (declared, digests_under) = Line::parse(line).and_then(|line| line.declare(now)).map_err(wrong)?;
         if let Some(id) = declared.id.clone()
             && let Some(first) = ids.insert(id, number)
         {
@@ -120,6 +121,7 @@ mod tests {
         let numbers: Vec<usize> = read_lines(text.as_bytes(), NOW).unwrap().iter().map(|entry| entry.number).collect();
         assert_eq!(numbers, [2, 4]);
         assert_eq!(refusal("\n\n{\"version\":1}\n"), "line 3: missing field `name`");
+        assert_eq!(refusal("{\"version\":1\n"), "line 1: no JSON object, at column 12");
         assert!(refusal("{\"version\":1,\"name\":\"a\"}{}\n").starts_with("line 1: no JSON object"));
     }
 
