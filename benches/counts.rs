@@ -134,7 +134,7 @@ fn the_token(take: Take) {
     take("signature", &mut || drop(black_box(key.sign(black_box(&message)).unwrap())));
     let heads = Heads::default();
     take("reply", &mut || {
-        let mut response = TokenResponse::begin(token.len(), 10);
+        let mut response = TokenResponse::begin(Vec::new(), token.len(), 10);
         response.buffer_mut().extend_from_slice(black_box(&token));
         response.finish(black_box(3600), "read write");
         drop(black_box(heads.issued(response, NOW)));

@@ -43,7 +43,7 @@ fn main() {
     let scope = client.scope.to_string();
     group.bench_function("body", |bencher| {
         bencher.iter(|| {
-            let mut response = TokenResponse::begin(token.len(), scope.len());
+            let mut response = TokenResponse::begin(Vec::new(), token.len(), scope.len());
             response.buffer_mut().extend_from_slice(black_box(&token));
             response.finish(black_box(3600), &scope);
             response.into_buffer()

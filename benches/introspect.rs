@@ -22,6 +22,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::Criterion;
 use ed25519_dalek::{Signature, VerifyingKey};
 use jeton::authenticator::Occasion;
+use jeton::buffers::Buffers;
 use jeton::jwt::{Desk, SignQueue, Stamp, TokenId, push_unsigned, sign};
 use jeton::metrics::Laps;
 use jeton::oauth::{Algorithm, TokenReference};
@@ -61,9 +62,10 @@ impl Subject {
         let app = &self.service.app;
         let request = TokenReference::parse(self.requests[number % TOKENS].as_bytes(), None).unwrap();
         let trail = app.audit.trail(0, [127, 0, 0, 1].into());
-        let (shard, queue, laps) = (app.metrics.shard(0), &SignQueue::default(), &Laps::default());
-        let occasion =
-            Occasion { now: NOW, throttled: None, shard, queue, laps, trail, client_key: std::cell::OnceCell::new() };
+        let (shard, queue, buffers, laps) =
+            (app.metrics.shard(0), &SignQueue::default(), &Buffers::default(), &Laps::default());
+        let client_key = std::cell::OnceCell::new();
+        let occasion = Occasion { now: NOW, throttled: None, shard, queue, buffers, laps, trail, client_key };
         let (_, answer) = self.runtime.block_on(app.inspector.introspect(black_box(&request), &occasion)).unwrap();
         assert!(answer.is_active());
         black_box(serde_json::to_vec(&answer).unwrap());

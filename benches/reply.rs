@@ -27,7 +27,7 @@ fn main() {
     let mut criterion = support::criterion();
     let mut group = criterion.benchmark_group("reply");
     let response = || {
-        let mut response = TokenResponse::begin(TOKEN_CHARS, 10);
+        let mut response = TokenResponse::begin(Vec::new(), TOKEN_CHARS, 10);
         response.buffer_mut().extend_from_slice(&[b'e'; TOKEN_CHARS]);
         response.finish(black_box(3600), "read write");
         response

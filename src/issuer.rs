@@ -155,7 +155,8 @@ impl TokenIssuer {
         })?;
         let (lifetime, stamp) = self.stamp(grant, moment);
         let scope = grant.scope().as_str();
-        let mut response = TokenResponse::begin(jwt::sign::max_token_bytes(claims, key), scope.len());
+        let mut response =
+            TokenResponse::begin(moment.occasion.buffers.take(), jwt::sign::max_token_bytes(claims, key), scope.len());
         let place = jwt::push_unsigned(claims, &stamp, key, response.buffer_mut());
         response.finish(lifetime.as_secs(), scope);
         note_issued((&grant.client.id, grant.scope()), stamp.id, Some(key), moment.occasion);
@@ -166,7 +167,7 @@ impl TokenIssuer {
         let (lifetime, stamp) = self.stamp(grant, moment);
         let (scope, token) = (grant.scope().as_str(), OpaqueToken::from_random(draw(moment.random)));
         let record = self.tokens.record(&token, grant, &stamp);
-        let mut response = TokenResponse::begin(OpaqueToken::BYTES, scope.len());
+        let mut response = TokenResponse::begin(moment.occasion.buffers.take(), OpaqueToken::BYTES, scope.len());
         response.buffer_mut().extend_from_slice(token.expose().as_bytes());
         response.finish(lifetime.as_secs(), scope);
         Draft::Unkept(response, Box::new(record))

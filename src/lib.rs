@@ -16,6 +16,7 @@
 //! Steps 3 to 7 are one screen: [`issuer::TokenIssuer::issue`]. Nothing between parse and reply does I/O for a
 //! client in memory. [`app::App`] holds what all requests share; [`admin`] changes it; [`cli`] starts it.
 
+pub mod buffers;
 pub mod clock;
 pub mod oauth;
 

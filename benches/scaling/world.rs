@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jeton::app::{self, App, Opened, Survey};
 use jeton::authenticator::Occasion;
+use jeton::buffers::Buffers;
 use jeton::clock::Clock;
 use jeton::config::{Config, RawConfig};
 use jeton::jwt::SignQueue;
@@ -136,12 +137,12 @@ impl World {
 
     fn recognise(&self, app: &App, id: &ClientId) -> bool {
         let auth = ClientAuth::from_post(Cow::Borrowed(id.as_str()), Cow::Borrowed(&self.secret)).unwrap();
-        let (queue, laps) = (SignQueue::default(), Laps::default());
+        let (queue, buffers, laps) = (&SignQueue::default(), &Buffers::default(), &Laps::default());
         let trail = app.audit.trail(0, IpAddr::V4(Ipv4Addr::LOCALHOST));
         let shard = app.metrics.shard(0);
         let now = self.clock.now();
-        let occasion =
-            Occasion { now, throttled: None, client_key: OnceCell::new(), shard, queue: &queue, laps: &laps, trail };
+        let client_key = OnceCell::new();
+        let occasion = Occasion { now, throttled: None, client_key, shard, queue, buffers, laps, trail };
         app.authenticator.recognise(&auth, &occasion, |_| ()).is_some()
     }
 

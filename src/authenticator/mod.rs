@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::Trail;
+use crate::buffers::Buffers;
 use crate::clock::UnixTime;
 use crate::jwt::{Desk, SignQueue};
 use crate::keys::KeyError;
@@ -80,6 +81,8 @@ pub struct Occasion<'a> {
     pub shard: &'a Shard,
     /// Where it signs.
     pub queue: &'a SignQueue,
+    /// Where it finds room for replies.
+    pub buffers: &'a Buffers,
     /// What its stages take.
     pub laps: &'a Laps,
     /// Where it writes down what happened.

@@ -184,8 +184,8 @@ impl FormPost<'_> {
         let throttled =
             self.worker.limiter().ask(self.posted.peer.address.ip(), auth.claimed_id(), self.posted.started);
         let (now, trail) = (self.worker.app().clock.now(), self.worker.trail(self.posted.peer));
-        let (shard, queue) = (self.worker.shard(), self.worker.queue());
-        Occasion { now, throttled, shard, queue, laps: self.laps(), trail, client_key: OnceCell::new() }
+        let (shard, queue, buffers) = (self.worker.shard(), self.worker.queue(), self.worker.buffers());
+        Occasion { now, throttled, shard, queue, buffers, laps: self.laps(), trail, client_key: OnceCell::new() }
     }
 
     /// Notes a failed authentication with the limiter, whatever the endpoint.

@@ -18,13 +18,12 @@ use hyper::body::Incoming;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::LocalOptions;
 use tokio::sync::watch;
 
 use super::connection::{self, Front};
 use super::guard::{Deadlines, Order, TICK, Tick, Watch};
 use super::refusal;
-use super::worker::Peer;
+use super::worker::{self, Peer};
 use crate::metrics::{ConnectionEvent, Connections};
 
 const BACKLOG: i32 = 4096;
@@ -138,9 +137,7 @@ impl Server {
         for (index, listener) in bound.listeners.into_iter().enumerate() {
             let (told, open, front) = (told.clone(), Arc::clone(&open), front.clone());
             let run = move || {
-                let runtime =
-                    tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-                runtime.block_on(async {
+                worker::runtime()?.block_on(async {
                     let listener = TcpListener::from_std(listener)?;
                     Acceptor::new(limits, open, front(index)).run(listener, told).await;
                     Ok(())
@@ -374,7 +371,7 @@ mod tests {
     fn p12_a_worker_whose_sweeper_panics_ends() {
         let second = Duration::from_secs(1);
         let limits = ConnectionLimits { connections: 1, head: second, idle: second, write: second };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        let runtime = worker::runtime();
         runtime.unwrap().block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let handler = |_: Request<Incoming>, _: Peer| std::future::ready(Response::new(Full::<Bytes>::default()));

@@ -26,10 +26,10 @@ pub const HEAD_ROOM: usize = 176;
 pub const MAX_DIGITS: usize = 20;
 
 impl TokenResponse {
-    /// Begins a body with room for a token and a scope of these lengths.
+    /// Begins a body in an empty buffer, which gets room for a token and a scope of these lengths.
     #[must_use]
-    pub fn begin(token_bytes: usize, scope_bytes: usize) -> Self {
-        let mut buffer = Vec::with_capacity(HEAD_ROOM + token_bytes + scope_bytes + FRAME_BYTES);
+    pub fn begin(mut buffer: Vec<u8>, token_bytes: usize, scope_bytes: usize) -> Self {
+        buffer.reserve(HEAD_ROOM + token_bytes + scope_bytes + FRAME_BYTES);
         buffer.resize(HEAD_ROOM, 0);
         buffer.extend_from_slice(OPEN);
         Self { buffer }
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn t200_the_answer_has_its_four_members_once() {
-        let mut response = TokenResponse::begin(3, 10);
+        let mut response = TokenResponse::begin(Vec::new(), 3, 10);
         response.buffer_mut().extend_from_slice(b"a.b");
         response.finish(3600, "read write");
         assert_eq!(
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn t223_a_response_does_not_print_its_token() {
-        let mut response = TokenResponse::begin(5, 0);
+        let mut response = TokenResponse::begin(Vec::new(), 5, 0);
         response.buffer_mut().extend_from_slice(b"token");
         response.finish(1, "");
         assert_eq!(format!("{response:?}"), "TokenResponse(***)");

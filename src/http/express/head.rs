@@ -96,7 +96,7 @@ mod tests {
     const NOW: UnixTime = UnixTime::from_seconds(784_111_777);
 
     fn response() -> TokenResponse {
-        let mut response = TokenResponse::begin(5, 4);
+        let mut response = TokenResponse::begin(Vec::new(), 5, 4);
         response.buffer_mut().extend_from_slice(b"a.b.c");
         response.finish(3600, "read");
         response

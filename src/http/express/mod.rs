@@ -29,13 +29,11 @@ use super::reply::{self, Reply};
 use super::routes::Asked;
 use super::token::{grant, note};
 use super::worker::{Peer, Worker};
+use crate::buffers::Buffers;
 use crate::metrics::Endpoint;
 use request::Usual;
 
 pub use head::Heads;
-
-/// Room for a usual request; a longer one is none.
-const ROOM: usize = 4096;
 
 /// Answers token requests until something else comes: the bytes that were read of it, which begin a request. `None`
 /// when the connection is over.
@@ -47,38 +45,47 @@ pub async fn serve<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut bytes = Vec::with_capacity(ROOM);
     loop {
-        if bytes.is_empty() && !read(stream, &mut bytes, watch).await.ok()? {
-            return Some(bytes);
+        let Some(mut bytes) = read(stream, worker.buffers(), watch).await.ok()? else { return Some(Vec::new()) };
+        while !bytes.is_empty() {
+            let (path, most) = (worker.routes().token(), worker.body_limits().size);
+            let usual = request::parse(&bytes, path, most).filter(|_| !worker.app().is_draining());
+            let Some(usual) = usual else { return Some(bytes) };
+            let sent = answer(worker, &usual, (peer, watch)).await;
+            stream.write_all(sent.bytes()).await.ok()?;
+            if sent.ends {
+                // Whoever is gone already needs no end.
+                drop(stream.shutdown().await);
+                return None;
+            }
+            worker.buffers().give_back(sent.buffer);
+            let length = usual.length;
+            bytes.drain(..length);
         }
-        let (path, most) = (worker.routes().token(), worker.body_limits().size);
-        let usual = request::parse(&bytes, path, most).filter(|_| !worker.app().is_draining());
-        let Some(usual) = usual else { return Some(bytes) };
-        let sent = answer(worker, &usual, (peer, watch)).await;
-        stream.write_all(sent.bytes()).await.ok()?;
-        if sent.ends {
-            // Whoever is gone already needs no end.
-            drop(stream.shutdown().await);
-            return None;
-        }
-        let length = usual.length;
-        bytes.drain(..length);
+        worker.buffers().give_back(bytes);
     }
 }
 
-/// Reads what has come; false when the connection is to end before anything has.
-async fn read<S>(stream: &mut Guarded<S>, bytes: &mut Vec<u8>, watch: &Watch) -> io::Result<bool>
+/// What comes next, as far as there is room for it; `None` when the connection is to end before anything has come. Who
+/// waits holds no buffer.
+async fn read<S>(stream: &mut Guarded<S>, buffers: &Buffers, watch: &Watch) -> io::Result<Option<Vec<u8>>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut reading = pin!(stream.read_buf(bytes));
-    poll_fn(|context| match watch.order(context) {
-        Order::Serve => reading.as_mut().poll(context).map(|read| match read? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(true),
-        }),
-        Order::Drain | Order::Cut => Poll::Ready(Ok(false)),
+    poll_fn(|context| {
+        if watch.order(context) != Order::Serve {
+            return Poll::Ready(Ok(None));
+        }
+        let mut bytes = buffers.take();
+        let read = pin!(stream.read_buf(&mut bytes)).poll(context);
+        match read {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(read) => Poll::Ready(read.map(|_| Some(bytes))),
+            Poll::Pending => {
+                buffers.give_back(bytes);
+                Poll::Pending
+            }
+        }
     })
     .await
 }

@@ -10,6 +10,7 @@ use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use jeton::admin::{Admin, ClientChange, unlock};
 use jeton::app::{App, Opened};
 use jeton::authenticator::{Denial, Occasion};
+use jeton::buffers::Buffers;
 use jeton::clock::{Clock, UnixTime};
 use jeton::config::{Config, RawConfig};
 use jeton::jwt::SignQueue;
@@ -50,9 +51,10 @@ async fn t228_beyond_the_end_of_the_line_the_answer_is_503_and_whoever_stands_in
     let set = serde_json::from_slice(app.keys.load().document()).unwrap();
     let request = TokenRequest::parse(form.as_bytes(), None).unwrap();
     let trail = app.audit.trail(0, IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let (shard, queue, laps) = (app.metrics.shard(0), &SignQueue::default(), &Laps::default());
-    let occasion =
-        Occasion { now: NOW, throttled: None, shard, queue, laps, trail, client_key: std::cell::OnceCell::new() };
+    let (shard, queue, buffers, laps) =
+        (app.metrics.shard(0), &SignQueue::default(), &Buffers::default(), &Laps::default());
+    let client_key = std::cell::OnceCell::new();
+    let occasion = Occasion { now: NOW, throttled: None, shard, queue, buffers, laps, trail, client_key };
     let issue = || Box::pin(app.tokens.issue(&request, |bytes| bytes.fill(1), &occasion));
     // The first asks the store for the client, the others find it in memory.
     issue().await.unwrap();

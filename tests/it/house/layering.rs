@@ -7,7 +7,7 @@ use super::{files, has_extension, name, read, toml};
 
 /// The rooms of `src/`, the lowest row first.
 const ROWS: &[&[&str]] = &[
-    &["oauth", "clock"],
+    &["oauth", "clock", "buffers"],
     &["metrics", "audit", "limiter"],
     &["jwt", "keys"],
     &["store"],
