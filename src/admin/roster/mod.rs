@@ -74,12 +74,12 @@ impl Step {
 /// What would have to be done.
 #[derive(Debug)]
 pub struct Plan {
-    /// For the clients that are declared.
+    /// What is to be created, then what is to be changed, then what is to be removed.
     pub steps: Vec<Step>,
     /// Clients that are as declared.
     pub unchanged: usize,
-    /// Clients that are not declared.
-    pub others: Vec<Client>,
+    /// Clients that are not declared and stay.
+    pub only_in_store: usize,
 }
 
 impl Declared {
@@ -132,28 +132,26 @@ fn check_secrets(secrets: &[ClientSecret]) -> Result<(), AdminError> {
     Ok(())
 }
 
-/// What would have to be done so that the store's clients are the declared ones, each of which has an id.
+/// What would have to be done so that the store's clients are the declared ones, each of which has an id. What is not
+/// declared is removed only when it is to be pruned.
 ///
 /// # Errors
 /// When something does not fit together, or the store fails.
-pub async fn plan(store: &dyn Store, declared: &[Declared], now: UnixTime) -> Result<Plan, AdminError> {
+pub async fn plan(store: &dyn Store, declared: &[Declared], prune: bool, now: UnixTime) -> Result<Plan, AdminError> {
     let named = declared.iter().filter_map(|declared| Some((declared.id.as_ref()?, declared)));
     let mut missing: HashMap<&ClientId, &Declared> = named.collect();
-    let (mut changes, mut others, mut unchanged, mut after) = (Vec::new(), Vec::new(), 0, None);
+    let (mut changes, mut removals, mut only_in_store, mut unchanged) = (Vec::new(), Vec::new(), 0, 0);
+    let mut after = None;
     loop {
         let page = store.list_clients(after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.id.clone());
         for held in page {
-            let Some(declared) = missing.remove(&held.id) else {
-                others.push(held);
-                continue;
-            };
-            let wanted = declared.client(Some(&held), now)?;
-            if wanted == held {
-                unchanged += 1;
-            } else {
-                changes.push(Step::Change { held: Box::new(held), wanted: Box::new(wanted) });
+            match missing.remove(&held.id).map(|declared| declared.client(Some(&held), now)).transpose()? {
+                None if prune => removals.push(Step::Remove(held)),
+                None => only_in_store += 1,
+                Some(wanted) if wanted == held => unchanged += 1,
+                Some(wanted) => changes.push(Step::Change { held: Box::new(held), wanted: Box::new(wanted) }),
             }
         }
     }
@@ -161,7 +159,8 @@ pub async fn plan(store: &dyn Store, declared: &[Declared], now: UnixTime) -> Re
     let created = new.map(|declared| declared.client(None, now).map(Step::Create));
     let mut steps = created.collect::<Result<Vec<_>, _>>()?;
     steps.append(&mut changes);
-    Ok(Plan { steps, unchanged, others })
+    steps.append(&mut removals);
+    Ok(Plan { steps, unchanged, only_in_store })
 }
 
 #[cfg(test)]
@@ -212,15 +211,19 @@ mod tests {
         let lead = Lead { before_use: Duration::ZERO, after_use: Duration::ZERO };
         let rings = [admin.begin_ring(Algorithm::default(), lead).await.unwrap()];
         let store = Arc::clone(admin.store());
-        let planned = plan(&*store, &[declared("a")], NOW).await.unwrap();
-        let again = plan(&*store, &[declared("b")], NOW).await.unwrap();
+        let planned = plan(&*store, &[declared("a")], false, NOW).await.unwrap();
+        let again = plan(&*store, &[declared("b")], false, NOW).await.unwrap();
         let carried = admin.carry_out(planned.steps, &rings).await;
         assert!(carried.error.is_none() && carried.done[0].1.is_some(), "with a secret");
-        let left = plan(&*store, &[declared("a")], NOW).await.unwrap();
-        assert_eq!((left.steps.len(), left.unchanged, left.others.len()), (0, 1, 0));
+        let left = plan(&*store, &[declared("a")], false, NOW).await.unwrap();
+        assert_eq!((left.steps.len(), left.unchanged, left.only_in_store), (0, 1, 0));
+        for (prune, steps, stay) in [(false, 0, 1), (true, 1, 0)] {
+            let planned = plan(&*store, &[], prune, NOW).await.unwrap();
+            assert_eq!((planned.steps.len(), planned.only_in_store), (steps, stay));
+        }
         let late = admin.carry_out(again.steps, &rings).await;
         assert!(late.done.is_empty() && late.error.unwrap().to_string().contains("by somebody else"));
-        let changed = plan(&*store, &[declared("c")], NOW).await.unwrap();
+        let changed = plan(&*store, &[declared("c")], false, NOW).await.unwrap();
         assert!(admin.carry_out(changed.steps, &[]).await.error.unwrap().to_string().contains("no keys"));
         assert_eq!(find_taken(&store, &[ClientId::from_random([8; 16])]).await.unwrap(), None);
         assert_eq!(find_taken(&store, &[8, 7].map(|bits| ClientId::from_random([bits; 16]))).await.unwrap(), Some(1));

@@ -79,12 +79,8 @@ fn check(entries: &[Entry], prune: bool) -> Result<(), CliError> {
 }
 
 async fn look(store: &dyn Store, declared: &[Declared], prune: bool) -> Result<Plan, CliError> {
-    let planning = plan(store, declared, Clock::System.now());
-    let mut plan = shown(|| Some("looking at the store's clients".to_owned()), planning).await?;
-    if prune {
-        plan.steps.extend(plan.others.drain(..).map(Step::Remove));
-    }
-    Ok(plan)
+    let planning = plan(store, declared, prune, Clock::System.now());
+    Ok(shown(|| Some("looking at the store's clients".to_owned()), planning).await?)
 }
 
 fn summary(plan: &Plan, is_dry_run: bool) -> Summary {
@@ -94,7 +90,7 @@ fn summary(plan: &Plan, is_dry_run: bool) -> Summary {
         changed: count(|step| matches!(step, Step::Change { .. })),
         removed: count(|step| matches!(step, Step::Remove(_))),
         unchanged: plan.unchanged,
-        only_in_store: plan.others.len(),
+        only_in_store: plan.only_in_store,
         is_dry_run,
     }
 }
