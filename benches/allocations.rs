@@ -45,7 +45,7 @@ fn main() {
         allocations.insert(name.to_owned(), (number * 100.0).round() / 100.0);
         bytes.insert(name.to_owned(), size.round());
     }
-    let (said, code) = figures::settle(&[(figures::ALLOCATIONS, allocations), ("bytes", bytes)]);
+    let (said, code) = figures::settle(&[(figures::ALLOCATIONS, allocations), (figures::BYTES, bytes)]);
     println!("{said}");
     std::process::exit(code);
 }

@@ -30,6 +30,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use figures::Counts;
+use jeton::buffers::Buffers;
 use jeton::http::express::{Heads, request as usual};
 use jeton::jwt::sign::max_token_bytes;
 use jeton::jwt::{Stamp, TokenId, push_unsigned};
@@ -132,12 +133,12 @@ fn the_token(take: Take) {
     });
     let message = token.clone();
     take("signature", &mut || drop(black_box(key.sign(black_box(&message)).unwrap())));
-    let heads = Heads::default();
+    let (heads, buffers) = (Heads::default(), Buffers::default());
     take("reply", &mut || {
-        let mut response = TokenResponse::begin(Vec::new(), token.len(), 10);
+        let mut response = TokenResponse::begin(buffers.take(), token.len(), 10);
         response.buffer_mut().extend_from_slice(black_box(&token));
         response.finish(black_box(3600), "read write");
-        drop(black_box(heads.issued(response, NOW)));
+        buffers.give_back(black_box(heads.issued(response, NOW)).0);
     });
 }
 

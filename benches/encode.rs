@@ -14,6 +14,7 @@ mod support;
 use std::hint::black_box;
 use std::time::Duration;
 
+use jeton::buffers::Buffers;
 use jeton::jwt::sign::max_token_bytes;
 use jeton::jwt::{ClaimPrefix, Stamp, TokenId, push_unsigned};
 use jeton::oauth::response::error_body;
@@ -40,13 +41,13 @@ fn main() {
     group.bench_function("constant claims", |bencher| {
         bencher.iter(|| ClaimPrefix::encode(&issuer, black_box(&client.id), client.audience.iter(), &client.scope));
     });
-    let scope = client.scope.to_string();
+    let (scope, buffers) = (client.scope.to_string(), Buffers::default());
     group.bench_function("body", |bencher| {
         bencher.iter(|| {
-            let mut response = TokenResponse::begin(Vec::new(), token.len(), scope.len());
+            let mut response = TokenResponse::begin(buffers.take(), token.len(), scope.len());
             response.buffer_mut().extend_from_slice(black_box(&token));
             response.finish(black_box(3600), &scope);
-            response.into_buffer()
+            buffers.give_back(black_box(response.into_buffer()));
         });
     });
     group.bench_function("body of a refusal", |bencher| {

@@ -15,6 +15,7 @@ use std::hint::black_box;
 
 use criterion::BatchSize;
 use http::HeaderMap;
+use jeton::buffers::Buffers;
 use jeton::http::express::Heads;
 use jeton::http::reply;
 use jeton::oauth::{OAuthError, TokenResponse};
@@ -26,14 +27,17 @@ const TOKEN_CHARS: usize = 500;
 fn main() {
     let mut criterion = support::criterion();
     let mut group = criterion.benchmark_group("reply");
+    let buffers = Buffers::default();
     let response = || {
-        let mut response = TokenResponse::begin(Vec::new(), TOKEN_CHARS, 10);
+        let mut response = TokenResponse::begin(buffers.take(), TOKEN_CHARS, 10);
         response.buffer_mut().extend_from_slice(&[b'e'; TOKEN_CHARS]);
         response.finish(black_box(3600), "read write");
         response
     };
     let heads = Heads::default();
-    group.bench_function("issued", |bencher| bencher.iter(|| heads.issued(response(), NOW)));
+    group.bench_function("issued", |bencher| {
+        bencher.iter(|| buffers.give_back(heads.issued(response(), NOW).0));
+    });
     group.bench_function("issued by hyper", |bencher| {
         // hyper hands every request the map of the reply before.
         let recycled = || HeaderMap::with_capacity(8);
