@@ -41,7 +41,7 @@ fn main() {
     group.bench_function("issued by hyper", |bencher| {
         // hyper hands every request the map of the reply before.
         let recycled = || HeaderMap::with_capacity(8);
-        let reply = |headers| reply::issued(headers, response());
+        let reply = |headers| reply::issued(headers, &response());
         bencher.iter_batched(recycled, reply, BatchSize::SmallInput);
     });
     group.bench_function("refused", |bencher| bencher.iter(|| reply::refused(black_box(&OAuthError::INVALID_CLIENT))));

@@ -6,12 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 
-use crate::oauth::response::HEAD_ROOM;
 use crate::oauth::{ErrorCode, OAuthError, TokenResponse};
 
 /// A whole reply; its length is known, so hyper writes `Content-Length`.
@@ -25,16 +24,15 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Basic realm="jeton", 
 /// Seconds after which an overloaded or unavailable server is worth another try.
 const RETRY_SOON: HeaderValue = HeaderValue::from_static("1");
 
-/// A token. The request's own header map is emptied and used again, since hyper keeps it for the next request.
+/// A token. The request's own header map is emptied and used again, since hyper keeps it for the next request; the body
+/// is copied, since hyper would keep the buffer.
 #[must_use]
-pub fn issued(mut recycled: HeaderMap, response: TokenResponse) -> Reply {
+pub fn issued(mut recycled: HeaderMap, response: &TokenResponse) -> Reply {
     recycled.clear();
     recycled.insert(CONTENT_TYPE, JSON);
     recycled.insert(CACHE_CONTROL, NO_STORE);
     recycled.insert(PRAGMA, NO_CACHE);
-    let mut body = Bytes::from(response.into_buffer());
-    body.advance(HEAD_ROOM.min(body.len()));
-    let mut reply = Response::new(Full::new(body));
+    let mut reply = Response::new(Full::new(Bytes::copy_from_slice(response.body())));
     *reply.headers_mut() = recycled;
     reply
 }

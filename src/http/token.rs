@@ -17,7 +17,11 @@ pub async fn token(worker: &Worker, arrival: &mut Arrival) -> Reply {
         Err(refusal) => Err(refusal),
     };
     let (reply, code) = match answer {
-        Ok(response) => (reply::issued(std::mem::take(&mut arrival.headers), response), None),
+        Ok(response) => {
+            let reply = reply::issued(std::mem::take(&mut arrival.headers), &response);
+            worker.buffers().give_back(response.into_buffer());
+            (reply, None)
+        }
         Err(refusal) => {
             let (reply, code) = refuse(&refusal, arrival.peer);
             (reply, Some(code))

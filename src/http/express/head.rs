@@ -114,7 +114,7 @@ mod tests {
     async fn t200_t201_a_token_has_the_head_that_every_reply_of_its_kind_has() {
         let heads = Heads::default();
         let (buffer, from) = heads.issued(response(), NOW);
-        let whole = heads.encode(reply::issued(HeaderMap::new(), response()), NOW).await;
+        let whole = heads.encode(reply::issued(HeaderMap::new(), &response()), NOW).await;
         assert_eq!(parts(&buffer[from..]), parts(&whole));
         let (lines, body) = parts(&whole);
         assert_eq!(body.as_bytes(), response().body());

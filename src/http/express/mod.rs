@@ -124,7 +124,7 @@ async fn answer(worker: &Rc<Worker>, usual: &Usual<'_>, (peer, watch): (Peer, &R
             asked.count(StatusCode::OK);
             return Sent { buffer, from, ends: false };
         }
-        Some(Ok(response)) => (reply::issued(HeaderMap::new(), response), None),
+        Some(Ok(response)) => (reply::issued(HeaderMap::new(), &response), None),
         Some(Err(refusal)) => {
             let (reply, code) = refuse(&refusal, peer);
             (reply, Some(code))
