@@ -12,6 +12,7 @@ NAMES = {
     "signature": "bare hyper, ed25519-dalek one by one",
     "aws-lc": "bare hyper, aws-lc-rs one by one",
     "no-signature": "bare hyper, no signature",
+    "portable": "jeton without vector instructions",
     "nginx": "nginx, constant reply",
     "node-oidc-provider": "node-oidc-provider",
     "authlib": "Authlib under gunicorn",

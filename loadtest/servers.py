@@ -78,9 +78,9 @@ class Home:
 class Jeton(Program):
     """A running server: one worker, unless told otherwise, and its defaults."""
 
-    def __init__(self, home, core, settings=None):
+    def __init__(self, home, core, settings=None, binary=BUILT / "jeton"):
         environment = home.environment | {"JETON_SERVE__WORKERS": "1"} | (settings or {})
-        command = [str(BUILT / "jeton"), "--store", home.store, "serve", "--issuer", "https://issuer.example.com"]
+        command = [str(binary), "--store", home.store, "serve", "--issuer", "https://issuer.example.com"]
         command += ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]
         started = time.monotonic()
         super().__init__(pinned(core, command), stderr=subprocess.PIPE, text=True, env=environment)

@@ -2,6 +2,7 @@
 
 `signature`: a bare hyper server that makes one Ed25519 signature per reply with ed25519-dalek (benches/yardstick.rs);
 `aws-lc`: the same with aws-lc-rs; `no-signature`: the same with 64 constant bytes in the signature's place;
+`portable`: jeton itself as it is where a machine has no vector instructions for its signatures;
 `nginx`: one worker of nginx with a constant reply, which is what the socket and HTTP cost at the least.
 """
 
@@ -11,16 +12,21 @@ import subprocess
 import sys
 
 import processes
+import servers
 from servers import BUILT
 
 # Of the token in jeton's answer: the time and the id in its claims, and its signature, in base64url.
 TAIL_CHARS, SIGNATURE_CHARS = 87, 86
 SIGNERS = {"signature": "dalek", "aws-lc": "aws-lc", "no-signature": "none"}
-NAMES = [*SIGNERS, "nginx"]
+NAMES = [*SIGNERS, "portable", "nginx"]
 
 
 def start(name, home, core, sample):
     """The yardstick of this name, made to answer with as many bytes as `sample`, an answer of jeton."""
+    if name == "portable":
+        jeton = servers.Jeton(home, core, {"JETON_KEYS__VECTOR_SIGNING": "off"})
+        jeton.warm(processes.cores()[1])
+        return jeton
     server = Nginx(home, core, sample) if name == "nginx" else Bare(SIGNERS[name], home, core, sample)
     answer = processes.ask(server.address, processes.request(server.address, "-"))
     if len(answer) != len(sample):
