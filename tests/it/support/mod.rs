@@ -35,7 +35,8 @@ pub use wire::{Answer, Wire};
 pub const API: &str = "https://api.example.com";
 pub const OTHER_API: &str = "https://other.example.com";
 
-/// The program under test.
+/// The program under test. Where `JETON_TEST_VECTOR_SIGNING` is set, it is what the program is told of vector signing: with
+/// `off` the whole suite runs as on a machine that has no such instructions.
 pub fn jeton() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jeton"));
     command.stdin(Stdio::null());
@@ -43,6 +44,9 @@ pub fn jeton() -> Command {
         if name.to_string_lossy().starts_with("JETON_") {
             command.env_remove(name);
         }
+    }
+    if let Some(told) = std::env::var_os("JETON_TEST_VECTOR_SIGNING") {
+        command.env("JETON_KEYS__VECTOR_SIGNING", told);
     }
     command
 }
