@@ -8,6 +8,7 @@ import sys
 import tempfile
 
 import processes
+import yardsticks
 from servers import BUILT, ROOT, cargo
 
 # Name, part of the capacity, connections, bounds; where there is no part, the name says the rate.
@@ -46,6 +47,18 @@ def runs(jeton, core, capacity, quick):
     if not quick:
         options = ["--rate", f"0..{1.2 * capacity:.0f}", "--duration", "15s", "--connections", "256"]
         found.append(run(jeton, core, "ramp to 120 %", options))
+        found += controls(jeton, core, capacity)
+    return found
+
+
+def controls(jeton, core, capacity):
+    """nginx's constant reply at rates that jeton was asked for, on the same core: what of a latency is the machine's, and
+    what the generator reaches."""
+    found = []
+    with yardsticks.start("nginx", jeton.home, processes.cores()[0], jeton.token()) as nginx:
+        for name, part, connections in (("nginx, 50 %", 0.5, 64), ("nginx, 3 ×", 3.0, 1000)):
+            options = ["--request", "get", "--rate", f"{part * capacity:.0f}", "--duration", "12s"]
+            found.append(run(nginx, core, name, [*options, "--connections", str(connections)]))
     return found
 
 

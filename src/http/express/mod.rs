@@ -1,10 +1,10 @@
 //! The way of the request that matters: a token request that came whole, with nothing unusual about it.
 //!
-//! hyper takes any request there is apart, and hands its parts to whoever answers; for the usual one that costs more
-//! than the answer. It is read where it lies (`request`), answered like any other, and its reply leaves from the buffer
-//! that it was written in (`head`). Everything else, be it wrong or only rare, is hyper's from its first byte on, and
-//! so is the connection from then on. So nothing is refused here but by the token endpoint itself, and what is about to
-//! end, ends with hyper.
+//! hyper takes any request there is apart, and hands its parts to whoever answers: a third of the instructions of the
+//! usual one, and memory that others would like to keep in the processor's cache. Here it is read where it lies
+//! (`request`), answered like any other, and its reply leaves from the buffer that it was written in (`head`).
+//! Everything else, be it wrong or only rare, is hyper's from its first byte on, and so is the connection from then on.
+//! So nothing is refused here but by the token endpoint itself, and what is about to end, ends with hyper.
 //!
 //! Leaves deadlines to `guard`, and the answer to `token`.
 
