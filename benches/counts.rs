@@ -1,7 +1,7 @@
 //! counts: instructions per token, of the whole request in process and of its stages, by callgrind.
 //!
 //! `benches/counts` builds it, runs it and says what differs from `benches/counts.toml`; it ends with 1 when a count has
-//! grown by more than a few per cent. It starts itself under valgrind, which counts only inside [`counted_loop`] and
+//! grown by more than a few per cent. It starts itself under valgrind, which counts only inside `counted_loop` and
 //! only in its thread; every subject goes through it twice, and the difference between the longer and the shorter loop
 //! is what so many rounds take, whatever went before. The lesser of two such runs counts: a timer that fires meanwhile
 //! only ever adds.
@@ -38,7 +38,7 @@ use jeton::oauth::client_auth::BasicText;
 use jeton::oauth::{Algorithm, Client, TokenRequest, TokenResponse};
 use support::{GRANT, NOW, Pipe, Service, master};
 
-/// What valgrind calls [`counted_loop`].
+/// What valgrind calls `counted_loop`.
 const LOOP: &str = "counts::counted_loop";
 /// Rounds that fill caches and buffers, and those of both loops.
 const WARM_UP: u32 = 100;
