@@ -81,8 +81,8 @@ impl Arrival {
     }
 }
 
-/// A form that was read whole, and what belongs to it, whoever has read it.
-#[derive(Clone, Copy, Debug)]
+/// A form that was read whole, and what belongs to it, whoever has read it. Never to be printed: a secret is in it.
+#[derive(Clone, Copy)]
 pub struct Posted<'a> {
     /// The form.
     pub form: &'a [u8],

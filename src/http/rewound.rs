@@ -1,16 +1,22 @@
 //! A stream of which something was read already, and is read again first.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream behind bytes that were read ahead.
-#[derive(Debug)]
+/// A stream behind bytes that were read ahead. They do not print: a secret may be among them.
 pub struct Rewound<S> {
     ahead: Vec<u8>,
     stream: S,
+}
+
+impl<S: fmt::Debug> fmt::Debug for Rewound<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rewound").field("ahead", &self.ahead.len()).field("stream", &self.stream).finish()
+    }
 }
 
 impl<S> Rewound<S> {
@@ -77,5 +83,11 @@ mod tests {
             }
             assert_eq!(whole, b"ahead and behind");
         }
+    }
+
+    #[test]
+    fn t223_what_was_read_ahead_does_not_print() {
+        let stream = Rewound::new(b"a secret".to_vec(), ());
+        assert_eq!(format!("{stream:?}"), "Rewound { ahead: 8, stream: () }");
     }
 }

@@ -3,6 +3,7 @@
 //! The same parser as hyper's, so that both see the same fields (RFC 9112); whatever hyper would look at twice is not
 //! usual. Invariant: of what is taken here, hyper would have made the same form and the same authorization.
 
+use std::fmt;
 use std::mem::MaybeUninit;
 
 use httparse::{Header, Request, Status};
@@ -12,8 +13,8 @@ use crate::http::{body, host};
 /// More header fields than this are not usual.
 const MAX_FIELDS: usize = 32;
 
-/// A token request as it lies in a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A token request as it lies in a buffer. It never prints: a secret is in one of its parts.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Usual<'b> {
     /// The value of its `Authorization` field.
     pub authorization: Option<&'b [u8]>,
@@ -21,6 +22,12 @@ pub struct Usual<'b> {
     pub form: &'b [u8],
     /// How many bytes it takes.
     pub length: usize,
+}
+
+impl fmt::Debug for Usual<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Usual(***)")
+    }
 }
 
 /// The fields that matter; each stands once at the most.
@@ -116,6 +123,7 @@ mod tests {
         assert_eq!(parse(USUAL.replace("Authorization", "X").as_bytes(), PATH, MOST).unwrap().authorization, None);
         assert!(is_usual(&USUAL.replace("Accept: */*", "connection: Keep-Alive")));
         assert!(is_usual(&USUAL.replace("Host", "hOST").replace("urlencoded", "urlencoded; charset=utf-8")));
+        assert_eq!(format!("{usual:?}"), "Usual(***)", "T-223");
     }
 
     #[test]
