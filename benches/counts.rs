@@ -35,7 +35,7 @@ use jeton::http::express::{Heads, request as usual};
 use jeton::jwt::sign::max_token_bytes;
 use jeton::jwt::{Stamp, TokenId, push_unsigned};
 use jeton::oauth::client_auth::BasicText;
-use jeton::oauth::{Algorithm, Client, TokenRequest, TokenResponse};
+use jeton::oauth::{Algorithm, Client, Closing, TokenRequest, TokenResponse};
 use support::{GRANT, NOW, Pipe, Service, master};
 
 /// What valgrind calls `counted_loop`.
@@ -108,7 +108,7 @@ fn before_the_token(take: Take) {
     let id = service.client.id.as_str();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     assert!(runtime.block_on(clients.load(id)).unwrap().is_some());
-    take("cache hit", &mut || assert!(clients.with_known(black_box(id), |known| known.client.enabled).unwrap()));
+    take("cache hit", &mut || assert!(clients.with_known(black_box(id), |known| known.client().enabled).unwrap()));
     let hasher = master().secret_hasher();
     take("authenticate", &mut || {
         let hash = hasher.hash(black_box(&service.secret));
@@ -135,9 +135,10 @@ fn the_token(take: Take) {
     take("signature", &mut || drop(black_box(key.sign(black_box(&message)).unwrap())));
     let (heads, buffers) = (Heads::default(), Buffers::default());
     take("reply", &mut || {
-        let mut response = TokenResponse::begin(buffers.take(), token.len(), 10);
+        let closing = Closing::Of(black_box(3600), "read write");
+        let mut response = TokenResponse::begin(buffers.take(), token.len(), &closing);
         response.buffer_mut().extend_from_slice(black_box(&token));
-        response.finish(black_box(3600), "read write");
+        response.finish(closing);
         buffers.give_back(black_box(heads.issued(response, NOW)).0);
     });
 }

@@ -18,7 +18,7 @@ use jeton::buffers::Buffers;
 use jeton::jwt::sign::max_token_bytes;
 use jeton::jwt::{ClaimPrefix, Stamp, TokenId, push_unsigned};
 use jeton::oauth::response::error_body;
-use jeton::oauth::{Algorithm, IssuerUrl, OAuthError, TokenResponse};
+use jeton::oauth::{Algorithm, Closing, IssuerUrl, OAuthError, TokenResponse};
 use support::{NOW, Service};
 
 fn main() {
@@ -44,9 +44,10 @@ fn main() {
     let (scope, buffers) = (client.scope.to_string(), Buffers::default());
     group.bench_function("body", |bencher| {
         bencher.iter(|| {
-            let mut response = TokenResponse::begin(buffers.take(), token.len(), scope.len());
+            let closing = Closing::Of(black_box(3600), &scope);
+            let mut response = TokenResponse::begin(buffers.take(), token.len(), &closing);
             response.buffer_mut().extend_from_slice(black_box(&token));
-            response.finish(black_box(3600), &scope);
+            response.finish(closing);
             buffers.give_back(black_box(response.into_buffer()));
         });
     });

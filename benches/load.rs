@@ -23,7 +23,7 @@ fn main() {
     let mut criterion = support::criterion();
     let mut group = criterion.benchmark_group("load");
     group.bench_function("cache hit", |bencher| {
-        bencher.iter(|| assert!(clients.with_known(black_box(id), |known| known.client.enabled).unwrap()));
+        bencher.iter(|| assert!(clients.with_known(black_box(id), |known| known.client().enabled).unwrap()));
     });
     group.bench_function("cache miss", |bencher| {
         bencher.iter(|| assert!(clients.with_known(black_box("nobody"), |_| ()).is_none()));

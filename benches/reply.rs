@@ -18,7 +18,7 @@ use http::HeaderMap;
 use jeton::buffers::Buffers;
 use jeton::http::express::Heads;
 use jeton::http::reply;
-use jeton::oauth::{OAuthError, TokenResponse};
+use jeton::oauth::{Closing, OAuthError, TokenResponse};
 use support::NOW;
 
 /// Characters of a usual token.
@@ -29,9 +29,10 @@ fn main() {
     let mut group = criterion.benchmark_group("reply");
     let buffers = Buffers::default();
     let response = || {
-        let mut response = TokenResponse::begin(buffers.take(), TOKEN_CHARS, 10);
+        let closing = Closing::Of(black_box(3600), "read write");
+        let mut response = TokenResponse::begin(buffers.take(), TOKEN_CHARS, &closing);
         response.buffer_mut().extend_from_slice(&[b'e'; TOKEN_CHARS]);
-        response.finish(black_box(3600), "read write");
+        response.finish(closing);
         response
     };
     let heads = Heads::default();

@@ -19,7 +19,7 @@ use crate::jwt::{AccessToken, OneOrMany, Verified};
 use crate::keys::{KeyError, SigningKey};
 use crate::metrics::Verdict;
 use crate::oauth::{Client, Scope, TokenReference};
-use crate::store::cache::CachedClient;
+use crate::store::cached::CachedClient;
 use crate::store::revoked::RevokedTokens;
 use crate::store::tokens::IssuedTokens;
 
@@ -88,14 +88,14 @@ impl TokenInspector {
         &self,
         request: &TokenReference<'_>,
         occasion: &Occasion<'_>,
-    ) -> Result<(Arc<CachedClient>, Introspection), Denial> {
+    ) -> Result<(CachedClient, Introspection), Denial> {
         let caller = self.authenticator.authenticate(request.auth(), occasion).await?;
         let token = request.token()?;
         if !self.revoked.is_current() {
             return Err(Denial::Outdated);
         }
         let found = self.tokens.find(token, occasion.now).await.map_err(|error| Denial::Store(Arc::new(error)))?;
-        let answer = match found.filter(|token| may_see(&caller.client, &token.claims)) {
+        let answer = match found.filter(|token| may_see(caller.client(), &token.claims)) {
             Some(token) if self.is_good(&token).await? => Introspection::of(token.claims),
             _ => Introspection::INACTIVE,
         };
@@ -110,11 +110,11 @@ impl TokenInspector {
         }
         let clients = self.authenticator.clients();
         let id = &token.claims.client_id;
-        if let Some(good) = clients.with_known(id, |known| self.upholds(&known.client, &token.claims)) {
+        if let Some(good) = clients.with_known(id, |known| self.upholds(known.client(), &token.claims)) {
             return Ok(good);
         }
         let found = clients.load(id).await.map_err(Denial::Store)?;
-        Ok(found.is_some_and(|known| self.upholds(&known.client, &token.claims)))
+        Ok(found.is_some_and(|known| self.upholds(known.client(), &token.claims)))
     }
 
     /// Whether the client still is and may what the token says. A second counts as revoked whole: `iat` knows no finer

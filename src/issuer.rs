@@ -15,20 +15,11 @@ use crate::jwt::{self, ClaimPrefix, Line, LineFull, Signing, Stamp, TokenId};
 use crate::keys::{KeySet, SigningKey};
 use crate::metrics::{Shed, Stage};
 use crate::oauth::{
-    Algorithm, ClientId, Grant, OAuthError, OpaqueToken, Scope, TokenFormat, TokenRequest, TokenResponse,
+    Algorithm, ClientId, Closing, Grant, OAuthError, OpaqueToken, Scope, TokenFormat, TokenRequest, TokenResponse,
 };
 use crate::store::TokenRecord;
-use crate::store::cache::CachedClient;
+use crate::store::cached::CachedClient;
 use crate::store::tokens::IssuedTokens;
-
-/// How long tokens live.
-#[derive(Clone, Copy, Debug)]
-pub struct Lifetimes {
-    /// For a client without one of its own.
-    pub default: Duration,
-    /// For any client.
-    pub longest: Duration,
-}
 
 /// The thing that issues: clients, keys and rules together.
 #[derive(Debug)]
@@ -36,7 +27,6 @@ pub struct TokenIssuer {
     authenticator: Arc<Authenticator>,
     keys: Arc<ArcSwap<KeySet>>,
     tokens: Arc<IssuedTokens>,
-    lifetimes: Lifetimes,
     line: Line,
 }
 
@@ -65,10 +55,9 @@ impl TokenIssuer {
         authenticator: Arc<Authenticator>,
         keys: Arc<ArcSwap<KeySet>>,
         tokens: Arc<IssuedTokens>,
-        lifetimes: Lifetimes,
         line: Line,
     ) -> Self {
-        Self { authenticator, keys, tokens, lifetimes, line }
+        Self { authenticator, keys, tokens, line }
     }
 
     /// Slow signatures that wait or are being made, and how many may.
@@ -88,7 +77,7 @@ impl TokenIssuer {
         occasion: &Occasion<'_>,
     ) -> Result<TokenResponse, Denial> {
         let moment = Moment { occasion, random };
-        let admit = |known: &Arc<CachedClient>| self.admit(known, request, &moment);
+        let admit = |known: &CachedClient| self.admit(known, request, &moment);
         let draft = match self.authenticator.recognise(request.auth(), occasion, admit) {
             Some(decided) => decided?,
             // Boxed, since few take this way and all would keep room for it.
@@ -120,31 +109,35 @@ impl TokenIssuer {
         request: &TokenRequest<'_>,
         moment: &Moment<'a>,
     ) -> Result<Draft<'a>, Denial> {
-        let grant = known.client.authorize(request, &self.authenticator.clients().defaults().audience)?;
+        let grant = known.client().authorize(request, &self.authenticator.clients().defaults().audience)?;
         moment.occasion.laps.end(Stage::Authorize);
+        let lifetime = known.lifetime();
+        let closing = match grant.is_default() {
+            true => known.closing(),
+            false => Closing::Of(lifetime.as_secs(), grant.scope().as_str()),
+        };
         if grant.client.format == TokenFormat::Opaque {
-            return Ok(self.draft_opaque(&grant, moment));
+            return Ok(self.draft_opaque(&grant, (lifetime, closing), moment));
         }
-        if grant.is_default() {
-            return self.draft(&grant, &known.claims, moment);
-        }
-        let claims = self.narrowed_claims(&grant);
-        self.draft(&grant, &claims, moment)
+        let claims = if grant.is_default() { known.claims() } else { self.narrowed_claims(&grant) };
+        self.draft((&grant, &claims), (lifetime, closing), moment)
     }
 
-    fn narrowed_claims(&self, grant: &Grant<'_>) -> ClaimPrefix {
+    fn narrowed_claims(&self, grant: &Grant<'_>) -> ClaimPrefix<'static> {
         let defaults = self.authenticator.clients().defaults();
         let (issuer, id, scope) = (&defaults.issuer, &grant.client.id, grant.scope());
         match &grant.audience {
             Some(audience) => ClaimPrefix::encode(issuer, id, audience.iter().copied(), scope),
-            None if grant.client.audience.is_empty() => {
-                ClaimPrefix::encode(issuer, id, std::iter::once(&defaults.audience), scope)
-            }
-            None => ClaimPrefix::encode(issuer, id, grant.client.audience.iter(), scope),
+            None => ClaimPrefix::encode(issuer, id, grant.client.audience_or(&defaults.audience).iter(), scope),
         }
     }
 
-    fn draft<'a>(&self, grant: &Grant<'_>, claims: &ClaimPrefix, moment: &Moment<'a>) -> Result<Draft<'a>, Denial> {
+    fn draft<'a>(
+        &self,
+        (grant, claims): (&Grant<'_>, &ClaimPrefix<'_>),
+        (lifetime, closing): (Duration, Closing<'_>),
+        moment: &Moment<'a>,
+    ) -> Result<Draft<'a>, Denial> {
         // Not held while a signature is waited for: whoever waits shares the key with all who do.
         let keys = self.keys.load();
         let key = moment.key(&keys, grant.client.alg)?;
@@ -153,34 +146,36 @@ impl TokenIssuer {
             moment.occasion.shard.count_shed(Shed::SigningLine);
             OAuthError::TEMPORARILY_UNAVAILABLE
         })?;
-        let (lifetime, stamp) = self.stamp(grant, moment);
-        let scope = grant.scope().as_str();
-        let mut response =
-            TokenResponse::begin(moment.occasion.buffers.take(), jwt::sign::max_token_bytes(claims, key), scope.len());
+        let (stamp, length) = (moment.stamp(lifetime), jwt::sign::max_token_bytes(claims, key));
+        let mut response = TokenResponse::begin(moment.occasion.buffers.take(), length, &closing);
         let place = jwt::push_unsigned(claims, &stamp, key, response.buffer_mut());
-        response.finish(lifetime.as_secs(), scope);
+        response.finish(closing);
         note_issued((&grant.client.id, grant.scope()), stamp.id, Some(key), moment.occasion);
         Ok(Draft::Unsigned(jwt::sign(place.of(response.into_buffer()), key, turn, moment.occasion.desk())))
     }
 
-    fn draft_opaque<'a>(&self, grant: &Grant<'_>, moment: &Moment<'a>) -> Draft<'a> {
-        let (lifetime, stamp) = self.stamp(grant, moment);
-        let (scope, token) = (grant.scope().as_str(), OpaqueToken::from_random(draw(moment.random)));
+    fn draft_opaque<'a>(
+        &self,
+        grant: &Grant<'_>,
+        (lifetime, closing): (Duration, Closing<'_>),
+        moment: &Moment<'a>,
+    ) -> Draft<'a> {
+        let (stamp, token) = (moment.stamp(lifetime), OpaqueToken::from_random(draw(moment.random)));
         let record = self.tokens.record(&token, grant, &stamp);
-        let mut response = TokenResponse::begin(moment.occasion.buffers.take(), OpaqueToken::BYTES, scope.len());
+        let mut response = TokenResponse::begin(moment.occasion.buffers.take(), OpaqueToken::BYTES, &closing);
         response.buffer_mut().extend_from_slice(token.expose().as_bytes());
-        response.finish(lifetime.as_secs(), scope);
+        response.finish(closing);
         Draft::Unkept(response, Box::new(record))
-    }
-
-    fn stamp(&self, grant: &Grant<'_>, moment: &Moment<'_>) -> (Duration, Stamp) {
-        let lifetime = grant.client.lifetime(self.lifetimes.default).min(self.lifetimes.longest);
-        let (issued_at, id) = (moment.occasion.now, TokenId(draw(moment.random)));
-        (lifetime, Stamp { issued_at, expires_at: issued_at.plus(lifetime), id })
     }
 }
 
 impl Moment<'_> {
+    /// What tells the next token from all others.
+    fn stamp(&self, lifetime: Duration) -> Stamp {
+        let issued_at = self.occasion.now;
+        Stamp { issued_at, expires_at: issued_at.plus(lifetime), id: TokenId(draw(self.random)) }
+    }
+
     /// The key that signs by this algorithm now; a first one that every verifier has to learn of says when it will.
     fn key<'k>(&self, keys: &'k KeySet, algorithm: Algorithm) -> Result<&'k Arc<SigningKey>, Denial> {
         let now = self.occasion.now;

@@ -46,14 +46,14 @@ impl TokenRevoker {
             occasion.shard.count_verdict(Verdict::Unknown);
             return Ok(());
         };
-        if token.claims.client_id != caller.client.id.as_str() {
+        if token.claims.client_id != caller.client().id.as_str() {
             return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "the token belongs to another client").into());
         }
         let revocation = Revocation { token: token.id, expires_at: token.claims.exp };
         self.store.put_revocation(revocation).await.map_err(failed)?;
         self.revoked.insert(&[revocation]);
         occasion.shard.count_verdict(Verdict::Revoked);
-        let (client, actor) = (token.claims.client_id.as_str(), format!("client:{}", caller.client.id));
+        let (client, actor) = (token.claims.client_id.as_str(), format!("client:{}", caller.client().id));
         let event = Event { actor: Some(&actor), client: Some(client), ..Event::new(Kind::TokenRevoked, "ok") };
         let client_kid = occasion.client_key.get().map(|kid| &**kid);
         occasion.trail.record(&Event { jti: Some(&token.claims.jti), client_kid, ..event });

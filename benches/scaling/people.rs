@@ -46,7 +46,7 @@ pub fn client(number: usize, hash: SecretHash) -> Client {
         lifetime_seconds: None,
         alg: Algorithm::default(),
         format: TokenFormat::default(),
-        secrets: vec![ClientSecret { id: SecretId::from_random([7; 6]), hash, created_at: NOON, expires_at: None }],
+        secrets: [ClientSecret { id: SecretId::from_random([7; 6]), hash, created_at: NOON, expires_at: None }].into(),
         keys: Vec::new(),
         accepts_endpoint_audience: false,
         created_at: NOON,

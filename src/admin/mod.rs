@@ -19,7 +19,9 @@ use crate::clock::UnixTime;
 use crate::keys::MasterKey;
 use crate::oauth::audience::MAX_RESOURCES;
 use crate::oauth::client::MAX_SECRETS;
-use crate::oauth::{Algorithm, Audience, Client, ClientId, ClientSecret, Scope, Secret, SecretId, TokenFormat};
+use crate::oauth::{
+    Algorithm, Audience, Client, ClientId, ClientSecret, Scope, Secret, SecretId, Secrets, TokenFormat,
+};
 use crate::store::transfer::Objection;
 use crate::store::{Store, StoreError};
 
@@ -325,7 +327,7 @@ fn blank(id: ClientId, created_at: UnixTime) -> Client {
         lifetime_seconds: None,
         alg: Algorithm::default(),
         format: TokenFormat::default(),
-        secrets: Vec::new(),
+        secrets: Secrets::new(),
         keys: Vec::new(),
         accepts_endpoint_audience: false,
         created_at,

@@ -23,14 +23,15 @@ use crate::authenticator::{Assertions, Authenticator};
 use crate::clock::Clock;
 use crate::config::{AuditOutput, AuditSettings, Config};
 use crate::introspection::TokenInspector;
-use crate::issuer::{Lifetimes, TokenIssuer};
+use crate::issuer::TokenIssuer;
 use crate::jwt::{Line, TokenVerifier};
 use crate::keys::{KeyError, KeySet, MasterKey};
 use crate::metrics::{Metrics, MetricsError};
 use crate::oauth::assertion::AssertionTerms;
-use crate::oauth::{Audience, IssuerUrl};
+use crate::oauth::{Audience, IssuerUrl, Lifetimes};
 use crate::revocation::TokenRevoker;
-use crate::store::cache::{ClaimDefaults, ClientCache};
+use crate::store::cache::ClientCache;
+use crate::store::cached::TokenDefaults;
 use crate::store::observed::ObservedStore;
 use crate::store::revoked::RevokedTokens;
 use crate::store::tokens::IssuedTokens;
@@ -104,14 +105,15 @@ impl App {
         let Opened { store, master, records } = opened;
         let keys = KeySet::open_with(&records.keys, &master, clock.now(), config.keys.signing)?;
         let audience = config.token.default_audience.clone().map_or_else(|| Audience::parse(issuer.as_str()), Ok);
-        let defaults = ClaimDefaults { audience: audience.map_err(|_| AppError::Audience)?, issuer: issuer.clone() };
+        let audience = audience.map_err(|_| AppError::Audience)?;
+        let lifetimes = Lifetimes { default: config.token.lifetime, longest: config.token.max_lifetime };
+        let defaults = TokenDefaults { issuer: issuer.clone(), audience, lifetimes };
         let metrics = Metrics::new(config.serve.workers(), store.backend())?;
         let audit = start_audit(&config)?;
         let readiness = Readiness::default();
         let store: Arc<dyn Store> =
             Arc::new(ObservedStore::new(store, metrics.store().clone(), Arc::clone(&readiness.store_damaged)));
         let clients = ClientCache::new(Arc::clone(&store), defaults.clone(), config.store.cache_clients);
-        let lifetimes = Lifetimes { default: config.token.lifetime, longest: config.token.max_lifetime };
         let longest = config.limits.assertion_lifetime;
         let assertions = Assertions { terms: assertion_terms(&issuer, longest), store: Arc::clone(&store) };
         let authenticator = Arc::new(Authenticator::new(clients, master.secret_hasher(), assertions));
@@ -120,8 +122,7 @@ impl App {
         let verifier = TokenVerifier::new(Arc::clone(&keys), issuer.as_str(), config.keys.clock_skew);
         let known = IssuedTokens::new(verifier, Arc::clone(&store), master.token_hasher(), defaults);
         let (known, revoked) = (Arc::new(known), Arc::new(RevokedTokens::default()));
-        let tokens =
-            TokenIssuer::new(Arc::clone(&authenticator), Arc::clone(&keys), Arc::clone(&known), lifetimes, line);
+        let tokens = TokenIssuer::new(Arc::clone(&authenticator), Arc::clone(&keys), Arc::clone(&known), line);
         let inspector = TokenInspector::new(Arc::clone(&authenticator), Arc::clone(&known), Arc::clone(&revoked));
         let app = Arc::new(Self {
             authenticator: Arc::clone(&authenticator),

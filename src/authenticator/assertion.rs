@@ -14,7 +14,7 @@ use crate::metrics::{AuthMethod, CacheResult, Stage};
 use crate::oauth::assertion::{AssertionTerms, MeantFor};
 use crate::oauth::{Assertion, AuthFailure, OAuthError};
 use crate::store::assertions::UsedAssertion;
-use crate::store::cache::CachedClient;
+use crate::store::cached::CachedClient;
 use crate::store::{Store, StoreError};
 
 /// What assertions are measured by, and where their uses are written down.
@@ -36,7 +36,7 @@ struct Claim<'a> {
 }
 
 /// A client, and which of its keys signed.
-type Proved = (Arc<CachedClient>, usize);
+type Proved = (CachedClient, usize);
 
 impl Authenticator {
     /// The client that signed the assertion, which is used up by it.
@@ -47,13 +47,13 @@ impl Authenticator {
         &self,
         assertion: &Assertion<'_>,
         occasion: &Occasion<'_>,
-    ) -> Result<Arc<CachedClient>, Denial> {
+    ) -> Result<CachedClient, Denial> {
         let meant_for = assertion.meant_for(&self.assertions.terms, occasion.now);
         let meant_for = meant_for.ok_or_else(|| refuse(AuthFailure::RefusedAssertion, occasion))?;
         let most = if occasion.throttled.is_some() { 1 } else { usize::MAX };
         let claim = Claim { assertion, meant_for, now: occasion.now, most };
         let known = self.clients.with_known(assertion.client().as_str(), |known| {
-            claim.judge(Some(known)).ok().map(|position| (Arc::clone(known), position))
+            claim.judge(Some(known)).ok().map(|position| (known.clone(), position))
         });
         let known = known.flatten();
         occasion.shard.count_client(if known.is_some() { CacheResult::Hit } else { CacheResult::Miss });
@@ -63,7 +63,7 @@ impl Authenticator {
         };
         self.use_up(assertion, occasion).await?;
         occasion.shard.count_authenticated(AuthMethod::PrivateKeyJwt);
-        if let Some(key) = known.client.keys.get(position) {
+        if let Some(key) = known.client().keys.get(position) {
             // An error says that it is known already.
             drop(occasion.client_key.set(key.kid.clone()));
         }
@@ -79,7 +79,7 @@ impl Authenticator {
         }
         let found = self.clients.load(claim.assertion.client().as_str()).await.map_err(Denial::Store)?;
         occasion.laps.end(Stage::Load);
-        let judged = claim.judge(found.as_deref());
+        let judged = claim.judge(found.as_ref());
         match judged.map(|position| found.map(|found| (found, position))) {
             Ok(Some(proved)) => Ok(proved),
             Ok(None) => Err(refuse(AuthFailure::UnknownClient, occasion)),
@@ -102,12 +102,12 @@ impl Claim<'_> {
     fn judge(&self, known: Option<&CachedClient>) -> Result<usize, AuthFailure> {
         let (kid, alg) = self.assertion.key();
         let (mut signed, mut tried) = (None, false);
-        let keys = known.map_or(&[][..], |known| &known.client.keys);
+        let keys = known.map_or(&[][..], |known| &known.client().keys);
         let meant = keys.iter().enumerate().filter(|(_, key)| key.is_meant_by(kid, alg));
         for (position, key) in meant.take(self.most) {
             tried = true;
             let is_better = key.is_live(self.now) || signed.is_none();
-            if known.is_some_and(|known| known.keys.verifies(position, self.assertion)) && is_better {
+            if known.is_some_and(|known| known.keys().verifies(position, self.assertion)) && is_better {
                 // One key may stand there twice, under a name that has expired and one that has not.
                 signed = Some((position, key));
             }
@@ -115,7 +115,7 @@ impl Claim<'_> {
         if !tried {
             verify_in_vain(self.assertion);
         }
-        let client = &known.ok_or(AuthFailure::UnknownClient)?.client;
+        let client = known.ok_or(AuthFailure::UnknownClient)?.client();
         let (position, key) = signed.ok_or(AuthFailure::WrongKey)?;
         match self.meant_for {
             _ if !client.enabled => Err(AuthFailure::DisabledClient),

@@ -18,7 +18,8 @@ use crate::jwt::{Desk, SignQueue};
 use crate::keys::KeyError;
 use crate::metrics::{AuthMethod, CacheResult, Laps, Shard, Stage};
 use crate::oauth::{AuthFailure, Client, ClientAuth, ErrorCode, OAuthError, Presented, SecretHasher};
-use crate::store::cache::{CachedClient, ClientCache};
+use crate::store::cache::ClientCache;
+use crate::store::cached::CachedClient;
 use crate::store::uses::SecretUses;
 use crate::store::{SecretUse, StoreError};
 
@@ -131,12 +132,8 @@ impl Authenticator {
     ///
     /// # Errors
     /// `invalid_client` without telling why, `slow_down`, or a store that does not answer.
-    pub async fn authenticate(
-        &self,
-        auth: &ClientAuth<'_>,
-        occasion: &Occasion<'_>,
-    ) -> Result<Arc<CachedClient>, Denial> {
-        match self.recognise(auth, occasion, Arc::clone) {
+    pub async fn authenticate(&self, auth: &ClientAuth<'_>, occasion: &Occasion<'_>) -> Result<CachedClient, Denial> {
+        match self.recognise(auth, occasion, CachedClient::clone) {
             Some(client) => Ok(client),
             None => self.confirm(auth, occasion).await,
         }
@@ -147,7 +144,7 @@ impl Authenticator {
         &self,
         auth: &ClientAuth<'_>,
         occasion: &Occasion<'_>,
-        admit: impl FnOnce(&Arc<CachedClient>) -> T,
+        admit: impl FnOnce(&CachedClient) -> T,
     ) -> Option<T> {
         let recognised = sole(auth).and_then(|presented| {
             let hash = self.hasher.hash(&presented.secret);
@@ -155,7 +152,7 @@ impl Authenticator {
             self.clients
                 .with_known(&presented.id, |known| {
                     occasion.laps.end(Stage::Load);
-                    let position = Client::authenticate(Some(&known.client), &hash, occasion.now)?;
+                    let position = Client::authenticate(Some(known.client()), &hash, occasion.now)?;
                     self.mark(known, position, occasion.now);
                     occasion.laps.end(Stage::Authenticate);
                     count_method(auth, occasion.shard);
@@ -176,7 +173,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// As [`Authenticator::authenticate`].
-    pub async fn confirm(&self, auth: &ClientAuth<'_>, occasion: &Occasion<'_>) -> Result<Arc<CachedClient>, Denial> {
+    pub async fn confirm(&self, auth: &ClientAuth<'_>, occasion: &Occasion<'_>) -> Result<CachedClient, Denial> {
         if let ClientAuth::Assertion(assertion) = auth {
             return Box::pin(self.prove(assertion, occasion)).await;
         }
@@ -184,16 +181,16 @@ impl Authenticator {
             occasion.shard.count_failure(AuthFailure::Throttled);
             return Err(Denial::Throttled(seconds));
         }
-        let mut accepted: Option<(Arc<CachedClient>, usize)> = None;
+        let mut accepted: Option<(CachedClient, usize)> = None;
         let (mut count, mut failure) = (0, AuthFailure::Malformed);
         for presented in auth.readings() {
             let hash = self.hasher.hash(&presented.secret);
             occasion.laps.end(Stage::Authenticate);
             let found = self.clients.load(&presented.id).await.map_err(Denial::Store)?;
             occasion.laps.end(Stage::Load);
-            let position = Client::authenticate(found.as_ref().map(|known| &known.client), &hash, occasion.now);
+            let position = Client::authenticate(found.as_ref().map(CachedClient::client), &hash, occasion.now);
             if position.is_none() {
-                let client = found.as_ref().map(|known| &known.client);
+                let client = found.as_ref().map(CachedClient::client);
                 failure = failure.max(Client::why_refused(client, &hash, occasion.now));
             } else if let Some(proved) = found.zip(position) {
                 accepted = Some(proved);
@@ -214,10 +211,10 @@ impl Authenticator {
     /// Notes that a secret was used. All but the first use of a day read one word and are done.
     fn mark(&self, known: &CachedClient, position: usize, now: UnixTime) {
         let day = now.day();
-        if known.marks.mark(position, day)
-            && let Some(secret) = known.client.secrets.get(position)
+        if known.marks().mark(position, day)
+            && let Some(secret) = known.client().secrets.get(position)
         {
-            self.uses.note(SecretUse { client: known.client.id.clone(), secret: secret.id.clone(), day });
+            self.uses.note(SecretUse { client: known.client().id.clone(), secret: secret.id.clone(), day });
         }
     }
 }

@@ -32,7 +32,7 @@ async fn look(worker: &Worker, post: &FormPost<'_>, signs: bool) -> Result<Reply
         let keys = app.keys.load();
         // By the one algorithm that every store has a key of, and that the metadata names.
         let key = keys.active(Algorithm::EdDsa, occasion.now).ok_or(Refusal::Denied(Denial::NoSigningKey))?;
-        let parties = (app.issuer.as_str(), caller.client.id.as_str());
+        let parties = (app.issuer.as_str(), caller.client().id.as_str());
         let signed = introspection::sign(&answer, parties, occasion.now, key);
         let signed = signed.map_err(|error| Refusal::Denied(Denial::CannotSign(error)))?;
         worker.shard().count_signatures(Algorithm::EdDsa, 1);

@@ -3,6 +3,7 @@
 //! `iss sub client_id aud scope` are constant for a client: they stand first and are kept in base64url, padded
 //! with spaces (JSON allows them) to a multiple of three bytes, so that a token needs only its tail encoded.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine as _;
@@ -41,18 +42,30 @@ pub struct Stamp {
 
 /// The constant claims of a client, in base64url and ready to be copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClaimPrefix(Box<[u8]>);
+pub struct ClaimPrefix<'a>(Cow<'a, [u8]>);
 
-impl ClaimPrefix {
+impl ClaimPrefix<'_> {
+    /// The claims as they are copied: to be kept, and lent again.
+    #[must_use]
+    pub fn encoded(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// What was [encoded](Self::encoded) before.
+    #[must_use]
+    pub const fn lent(encoded: &[u8]) -> ClaimPrefix<'_> {
+        ClaimPrefix(Cow::Borrowed(encoded))
+    }
+
     /// Encodes the claims that stay. None of the values needs JSON escaping: their grammars leave out quotes,
     /// backslashes and control characters.
     #[must_use]
-    pub fn encode<'a>(
+    pub fn encode<'m>(
         issuer: &IssuerUrl,
         client: &ClientId,
-        audience: impl Iterator<Item = &'a Audience> + Clone,
+        audience: impl Iterator<Item = &'m Audience> + Clone,
         scope: &Scope,
-    ) -> Self {
+    ) -> ClaimPrefix<'static> {
         let (iss, sub, scope) = (issuer.as_str(), client.as_str(), scope.as_str());
         let audience_bytes: usize = audience.clone().map(|member| member.as_str().len() + 3).sum();
         let mut claims = String::with_capacity(FRAME_BYTES + iss.len() + 2 * sub.len() + audience_bytes + scope.len());
@@ -69,12 +82,12 @@ impl ClaimPrefix {
         while !claims.len().is_multiple_of(3) {
             claims.push(' ');
         }
-        Self(URL_SAFE_NO_PAD.encode(claims).into_bytes().into())
+        ClaimPrefix(URL_SAFE_NO_PAD.encode(claims).into_bytes().into())
     }
 
     /// Bytes of a whole payload with this prefix, at the most.
     #[must_use]
-    pub const fn max_payload_bytes(&self) -> usize {
+    pub fn max_payload_bytes(&self) -> usize {
         self.0.len() + MAX_TAIL_BYTES.div_ceil(3) * 4
     }
 

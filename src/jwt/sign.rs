@@ -38,7 +38,7 @@ impl fmt::Debug for Unsigned {
 }
 
 /// Appends `header.payload.` and room for the signature.
-pub fn push_unsigned(claims: &ClaimPrefix, stamp: &Stamp, key: &SigningKey, out: &mut Vec<u8>) -> Place {
+pub fn push_unsigned(claims: &ClaimPrefix<'_>, stamp: &Stamp, key: &SigningKey, out: &mut Vec<u8>) -> Place {
     let start = out.len();
     out.extend_from_slice(key.encoded_header());
     out.push(b'.');
@@ -138,7 +138,7 @@ fn signature_chars(key: &SigningKey) -> usize {
 
 /// Bytes of a token with these claims, at the most.
 #[must_use]
-pub fn max_token_bytes(claims: &ClaimPrefix, key: &SigningKey) -> usize {
+pub fn max_token_bytes(claims: &ClaimPrefix<'_>, key: &SigningKey) -> usize {
     key.encoded_header().len() + claims.max_payload_bytes() + signature_chars(key) + 2
 }
 

@@ -5,12 +5,12 @@
 //! `[A-Za-z0-9_-]` (so none can be taken for a user's `sub`, RFC 9700 §4.15) and compared byte for byte.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use compact_str::{CompactString, format_compact};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::algorithm::Algorithm;
 use super::audience::{Audience, MAX_RESOURCES};
@@ -41,10 +41,10 @@ impl fmt::Display for MalformedId {
 
 impl std::error::Error for MalformedId {}
 
-/// The identifier of a client.
+/// The identifier of a client. One that the server made needs no memory of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ClientId(Arc<str>);
+pub struct ClientId(CompactString);
 
 impl ClientId {
     /// # Errors
@@ -58,7 +58,7 @@ impl ClientId {
     /// The id that encodes these 128 random bits.
     #[must_use]
     pub fn from_random(bits: [u8; 16]) -> Self {
-        Self(format!("c_{}", URL_SAFE_NO_PAD.encode(bits)).into())
+        Self(format_compact!("c_{}", URL_SAFE_NO_PAD.encode(bits)))
     }
 
     /// True for what [`ClientId::from_random`] could have made.
@@ -107,20 +107,20 @@ impl TryFrom<String> for ClientId {
 
 impl From<ClientId> for String {
     fn from(id: ClientId) -> Self {
-        id.0.as_ref().into()
+        id.0.into()
     }
 }
 
 /// The name of one secret among those of a client; not a secret itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct SecretId(Box<str>);
+pub struct SecretId(CompactString);
 
 impl SecretId {
     /// The id that encodes these 48 random bits.
     #[must_use]
     pub fn from_random(bits: [u8; 6]) -> Self {
-        Self(format!("s_{}", URL_SAFE_NO_PAD.encode(bits)).into())
+        Self(format_compact!("s_{}", URL_SAFE_NO_PAD.encode(bits)))
     }
 
     /// The id as printed.
@@ -165,6 +165,9 @@ impl ClientSecret {
     }
 }
 
+/// The secrets of a client: nearly always one, which lies within the client then.
+pub type Secrets = SmallVec<[ClientSecret; 1]>;
+
 /// A registered client, as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
@@ -200,8 +203,8 @@ pub struct Client {
     #[serde(default, skip_serializing_if = "TokenFormat::is_default")]
     pub format: TokenFormat,
     /// Its live and expired secrets.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub secrets: Vec<ClientSecret>,
+    #[serde(default, skip_serializing_if = "SmallVec::is_empty")]
+    pub secrets: Secrets,
     /// Its live and expired public keys; a client may have these, secrets, or both.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<ClientKey>,
@@ -272,12 +275,6 @@ impl Client {
     #[must_use]
     pub fn granted_by_default(&self) -> &Scope {
         self.default_scope.as_ref().unwrap_or(&self.scope)
-    }
-
-    /// The lifetime of this client's tokens.
-    #[must_use]
-    pub fn lifetime(&self, default: Duration) -> Duration {
-        self.lifetime_seconds.map_or(default, |seconds| Duration::from_secs(seconds.into()))
     }
 
     /// `None` when the default scope is granted as it is.

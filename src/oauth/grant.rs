@@ -1,8 +1,28 @@
 //! The decision: what one authenticated client gets for one request.
 
+use std::time::Duration;
+
 use super::audience::Audience;
 use super::client::Client;
 use super::scope::Scope;
+
+/// How long tokens live.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetimes {
+    /// For a client without one of its own.
+    pub default: Duration,
+    /// For any client.
+    pub longest: Duration,
+}
+
+impl Lifetimes {
+    /// How long the tokens of `client` live.
+    #[must_use]
+    pub fn of(&self, client: &Client) -> Duration {
+        let own = client.lifetime_seconds.map(|seconds| Duration::from_secs(seconds.into()));
+        own.unwrap_or(self.default).min(self.longest)
+    }
+}
 
 /// What a token will say of its client. The common case, everything by default, carries nothing of its own, so
 /// that the claims made ready with the client can be used as they are.

@@ -18,18 +18,18 @@ impl fmt::Debug for TokenResponse {
 }
 
 const OPEN: &[u8] = br#"{"access_token":""#;
-/// Room for everything but the token and the scope.
-const FRAME_BYTES: usize = 96;
+/// Room for what follows the token but the scope: its names, and the largest number.
+const CLOSING_BYTES: usize = 72;
 /// Room before the body for the head that it is sent with.
 pub const HEAD_ROOM: usize = 176;
 /// Digits of the largest number.
 pub const MAX_DIGITS: usize = 20;
 
 impl TokenResponse {
-    /// Begins a body in an empty buffer, which gets room for a token and a scope of these lengths.
+    /// Begins a body in an empty buffer, which gets room for a token of this length and what follows it.
     #[must_use]
-    pub fn begin(mut buffer: Vec<u8>, token_bytes: usize, scope_bytes: usize) -> Self {
-        buffer.reserve(HEAD_ROOM + token_bytes + scope_bytes + FRAME_BYTES);
+    pub fn begin(mut buffer: Vec<u8>, token_bytes: usize, closing: &Closing<'_>) -> Self {
+        buffer.reserve(HEAD_ROOM + OPEN.len() + token_bytes + closing.max_bytes());
         buffer.resize(HEAD_ROOM, 0);
         buffer.extend_from_slice(OPEN);
         Self { buffer }
@@ -40,17 +40,9 @@ impl TokenResponse {
         &mut self.buffer
     }
 
-    /// Finishes the body. A scope needs no escaping (see [`super::Scope`]); an empty one is left out.
-    pub fn finish(&mut self, expires_in: u64, scope: &str) {
-        let body = &mut self.buffer;
-        body.extend_from_slice(br#"","token_type":"Bearer","expires_in":"#);
-        push_decimal(body, expires_in);
-        if !scope.is_empty() {
-            body.extend_from_slice(br#","scope":""#);
-            body.extend_from_slice(scope.as_bytes());
-            body.push(b'"');
-        }
-        body.push(b'}');
+    /// Finishes the body.
+    pub fn finish(&mut self, closing: Closing<'_>) {
+        closing.push(&mut self.buffer);
     }
 
     /// A response whose buffer was lent for its token to be signed, and came back.
@@ -69,6 +61,42 @@ impl TokenResponse {
     #[must_use]
     pub fn into_buffer(self) -> Vec<u8> {
         self.buffer
+    }
+}
+
+/// What follows the token in a body.
+#[derive(Clone, Copy, Debug)]
+pub enum Closing<'a> {
+    /// Of a token that lives for so many seconds, and of this scope.
+    Of(u64, &'a str),
+    /// Written beforehand, by [`Closing::push`].
+    Ready(&'a [u8]),
+}
+
+impl Closing<'_> {
+    /// Bytes of it, at the most.
+    #[must_use]
+    pub const fn max_bytes(&self) -> usize {
+        match self {
+            Self::Of(_, scope) => CLOSING_BYTES + scope.len(),
+            Self::Ready(written) => written.len(),
+        }
+    }
+
+    /// Appends it. A scope needs no escaping (see [`super::Scope`]); an empty one is left out.
+    pub fn push(self, body: &mut Vec<u8>) {
+        let (expires_in, scope) = match self {
+            Self::Ready(written) => return body.extend_from_slice(written),
+            Self::Of(expires_in, scope) => (expires_in, scope),
+        };
+        body.extend_from_slice(br#"","token_type":"Bearer","expires_in":"#);
+        push_decimal(body, expires_in);
+        if !scope.is_empty() {
+            body.extend_from_slice(br#","scope":""#);
+            body.extend_from_slice(scope.as_bytes());
+            body.push(b'"');
+        }
+        body.push(b'}');
     }
 }
 
@@ -104,9 +132,10 @@ mod tests {
 
     #[test]
     fn t200_the_answer_has_its_four_members_once() {
-        let mut response = TokenResponse::begin(Vec::new(), 3, 10);
+        let closing = Closing::Of(3600, "read write");
+        let mut response = TokenResponse::begin(Vec::new(), 3, &closing);
         response.buffer_mut().extend_from_slice(b"a.b");
-        response.finish(3600, "read write");
+        response.finish(closing);
         assert_eq!(
             String::from_utf8(response.body().to_vec()).unwrap(),
             r#"{"access_token":"a.b","token_type":"Bearer","expires_in":3600,"scope":"read write"}"#
@@ -124,9 +153,9 @@ mod tests {
 
     #[test]
     fn t223_a_response_does_not_print_its_token() {
-        let mut response = TokenResponse::begin(Vec::new(), 5, 0);
+        let mut response = TokenResponse::begin(Vec::new(), 5, &Closing::Of(1, ""));
         response.buffer_mut().extend_from_slice(b"token");
-        response.finish(1, "");
+        response.finish(Closing::Of(1, ""));
         assert_eq!(format!("{response:?}"), "TokenResponse(***)");
     }
 }

@@ -17,52 +17,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use super::uses::DayMarks;
+use super::cached::{CachedClient, TokenDefaults};
 use super::{Store, StoreError};
-use crate::jwt::ClaimPrefix;
-use crate::jwt::client_keys::VerifyingKeys;
-use crate::oauth::{Audience, Client, ClientId, IssuerUrl};
+use crate::oauth::{Client, ClientId};
 
 /// How many used entries one newcomer may pass over, since it holds the lock meanwhile.
 const SECOND_CHANCES: u32 = 64;
 
-/// A client and what is made ready of it for its tokens.
-#[derive(Debug)]
-pub struct CachedClient {
-    /// The client as stored.
-    pub client: Client,
-    /// The constant claims of a token with its default scope and whole audience.
-    pub claims: ClaimPrefix,
-    /// When its secrets were last used.
-    pub marks: DayMarks,
-    /// What its assertions are verified with.
-    pub keys: VerifyingKeys,
-    used: AtomicBool,
-}
-
-/// What the constant claims need besides the client.
-#[derive(Clone, Debug)]
-pub struct ClaimDefaults {
-    /// `iss`.
-    pub issuer: IssuerUrl,
-    /// `aud` for a client that has none of its own.
-    pub audience: Audience,
-}
-
-impl ClaimDefaults {
-    /// The claims of a token for `audience`, or for the client's whole audience when there is none.
-    #[must_use]
-    pub fn claims(&self, client: &Client) -> ClaimPrefix {
-        let scope = client.granted_by_default();
-        if client.audience.is_empty() {
-            return ClaimPrefix::encode(&self.issuer, &client.id, std::iter::once(&self.audience), scope);
-        }
-        ClaimPrefix::encode(&self.issuer, &client.id, client.audience.iter(), scope)
-    }
-}
-
 /// What one reading of the store found, for all who wait for it.
-pub type Found = Result<Option<Arc<CachedClient>>, Arc<StoreError>>;
+pub type Found = Result<Option<CachedClient>, Arc<StoreError>>;
 
 #[derive(Debug, Default)]
 struct Flight {
@@ -93,7 +56,7 @@ impl Drop for Waits<'_> {
 struct Misses {
     flights: HashMap<ClientId, Arc<Flight>>,
     /// Every entry of the map, oldest first, and some that are gone already.
-    hand: VecDeque<Arc<CachedClient>>,
+    hand: VecDeque<CachedClient>,
     /// How often something was forgotten.
     forgotten: u64,
 }
@@ -102,9 +65,9 @@ struct Misses {
 #[derive(Debug)]
 pub struct ClientCache {
     store: Arc<dyn Store>,
-    defaults: ClaimDefaults,
+    defaults: TokenDefaults,
     capacity: usize,
-    entries: papaya::HashMap<ClientId, Arc<CachedClient>>,
+    entries: papaya::HashMap<ClientId, CachedClient>,
     misses: Mutex<Misses>,
     serves: AtomicBool,
 }
@@ -112,7 +75,7 @@ pub struct ClientCache {
 impl ClientCache {
     /// An empty cache before `store` for up to `capacity` clients.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, defaults: ClaimDefaults, capacity: usize) -> Self {
+    pub fn new(store: Arc<dyn Store>, defaults: TokenDefaults, capacity: usize) -> Self {
         Self {
             store,
             defaults,
@@ -125,21 +88,18 @@ impl ClientCache {
 
     /// What the claims of narrowed tokens are made with.
     #[must_use]
-    pub const fn defaults(&self) -> &ClaimDefaults {
+    pub const fn defaults(&self) -> &TokenDefaults {
         &self.defaults
     }
 
     /// Shows a client to `look` if it is in memory: no lock, no I/O, no shared counter.
-    pub fn with_known<T>(&self, id: &str, look: impl FnOnce(&Arc<CachedClient>) -> T) -> Option<T> {
+    pub fn with_known<T>(&self, id: &str, look: impl FnOnce(&CachedClient) -> T) -> Option<T> {
         if !self.serves.load(Ordering::Relaxed) {
             return None;
         }
         let entries = self.entries.pin();
         let entry = entries.get(id)?;
-        // Read first: a line that is already marked stays shared between the workers' caches.
-        if !entry.used.load(Ordering::Relaxed) {
-            entry.used.store(true, Ordering::Relaxed);
-        }
+        entry.note_use();
         Some(look(entry))
     }
 
@@ -168,10 +128,8 @@ impl ClientCache {
         Ok(client.map(|client| self.ready(client)))
     }
 
-    fn ready(&self, client: Client) -> Arc<CachedClient> {
-        let claims = self.defaults.claims(&client);
-        let (marks, keys) = (DayMarks::of(&client), VerifyingKeys::of(&client.keys));
-        Arc::new(CachedClient { claims, client, marks, keys, used: AtomicBool::new(false) })
+    fn ready(&self, client: Client) -> CachedClient {
+        CachedClient::new(client, &self.defaults)
     }
 
     /// The first of those who waited stores the result, unless the flight was tainted meanwhile.
@@ -182,37 +140,37 @@ impl ClientCache {
         }
         misses.flights.remove(id);
         match found {
-            Ok(Some(entry)) => self.remember(&mut misses, Arc::clone(entry)),
+            Ok(Some(entry)) => self.remember(&mut misses, entry.clone()),
             Ok(None) => drop(self.entries.pin().remove(id)),
             Err(_) => {}
         }
     }
 
-    fn remember(&self, misses: &mut Misses, entry: Arc<CachedClient>) {
+    fn remember(&self, misses: &mut Misses, entry: CachedClient) {
         let entries = self.entries.pin();
-        if let Some(known) = entries.get(&entry.client.id)
-            && known.client == entry.client
+        if let Some(known) = entries.get(&entry.client().id)
+            && known.client() == entry.client()
         {
             return;
         }
-        entries.insert(entry.client.id.clone(), Arc::clone(&entry));
+        entries.insert(entry.client().id.clone(), entry.clone());
         misses.hand.push_back(entry);
         let mut chances = SECOND_CHANCES;
         while entries.len() > self.capacity || misses.hand.len() > self.capacity.saturating_mul(2) {
             let Some(oldest) = misses.hand.pop_front() else { return };
-            let current = entries.get(&oldest.client.id).is_some_and(|known| Arc::ptr_eq(known, &oldest));
-            if current && chances > 0 && oldest.used.swap(false, Ordering::Relaxed) {
+            let current = entries.get(&oldest.client().id).is_some_and(|known| known.is(&oldest));
+            if current && chances > 0 && oldest.take_use() {
                 chances -= 1;
                 misses.hand.push_back(oldest);
             } else if current {
-                entries.remove(&oldest.client.id);
+                entries.remove(&oldest.client().id);
             }
         }
     }
 
     /// Every client in memory, in no particular order.
     #[must_use]
-    pub fn all_known(&self) -> Vec<Arc<CachedClient>> {
+    pub fn all_known(&self) -> Vec<CachedClient> {
         self.entries.pin().values().cloned().collect()
     }
 
@@ -233,7 +191,7 @@ impl ClientCache {
         }
         for entry in ready.into_iter().take(self.capacity.saturating_sub(self.entries.len())) {
             // One that is there was asked for, and read, later.
-            if self.entries.pin().get(&entry.client.id).is_none() {
+            if self.entries.pin().get(&entry.client().id).is_none() {
                 self.remember(&mut misses, entry);
             }
         }
@@ -291,9 +249,7 @@ mod tests {
     }
 
     fn cache(capacity: usize) -> ClientCache {
-        let issuer = IssuerUrl::parse("https://a.example").unwrap();
-        let audience = Audience::parse("https://a.example").unwrap();
-        ClientCache::new(Arc::new(MemoryStore::default()), ClaimDefaults { issuer, audience }, capacity)
+        ClientCache::new(Arc::new(MemoryStore::default()), TokenDefaults::example(), capacity)
     }
 
     #[test]
@@ -317,7 +273,7 @@ mod tests {
         let changed = Client { name: "changed".into(), ..client(1) };
         assert!(cache.take_in(vec![changed], cache.forgotten()));
         assert!(cache.take_in((3..9).map(client).collect(), cache.forgotten()));
-        let name = cache.with_known("c_1", |known| known.client.name.clone());
+        let name = cache.with_known("c_1", |known| known.client().name.clone());
         assert_eq!((cache.len(), name.as_deref()), (3, Some("n")));
     }
 }

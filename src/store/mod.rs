@@ -22,6 +22,7 @@
 
 pub mod assertions;
 pub mod cache;
+pub mod cached;
 mod error;
 pub mod late;
 pub mod memory;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::cache::ClaimDefaults;
+use super::cached::TokenDefaults;
 use super::{Pending, Store, StoreError, TokenRecord};
 use crate::clock::UnixTime;
 use crate::jwt::{AccessToken, OneOrMany, Stamp, TokenVerifier, Verified};
@@ -17,13 +17,13 @@ pub struct IssuedTokens {
     verifier: TokenVerifier,
     store: Arc<dyn Store>,
     hasher: SecretHasher,
-    defaults: ClaimDefaults,
+    defaults: TokenDefaults,
 }
 
 impl IssuedTokens {
     /// Signed tokens as `verifier` recognises them, opaque ones as `store` keeps them.
     #[must_use]
-    pub fn new(verifier: TokenVerifier, store: Arc<dyn Store>, hasher: SecretHasher, defaults: ClaimDefaults) -> Self {
+    pub fn new(verifier: TokenVerifier, store: Arc<dyn Store>, hasher: SecretHasher, defaults: TokenDefaults) -> Self {
         Self { verifier, store, hasher, defaults }
     }
 

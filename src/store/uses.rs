@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use smallvec::SmallVec;
+
 use super::SecretUse;
 use crate::clock::UnixDay;
 use crate::oauth::{Client, ClientId, SecretId};
@@ -17,7 +19,7 @@ const MOST_WAITING: usize = 100_000;
 
 /// The last day of use of each secret of one client, as this process knows it.
 #[derive(Debug)]
-pub struct DayMarks(Box<[AtomicU32]>);
+pub struct DayMarks(SmallVec<[AtomicU32; 4]>);
 
 impl DayMarks {
     /// A mark for each secret of `client`, none of which was seen.
@@ -86,7 +88,7 @@ mod tests {
 
     #[test]
     fn only_the_first_use_of_a_day_is_new() {
-        let marks = DayMarks([0, 0].map(AtomicU32::new).into());
+        let marks = DayMarks([0, 0].into_iter().map(AtomicU32::new).collect());
         assert!(marks.mark(0, UnixDay(5)));
         assert!(!marks.mark(0, UnixDay(5)));
         assert!(marks.mark(1, UnixDay(5)), "each secret has a mark of its own");

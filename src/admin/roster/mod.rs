@@ -15,7 +15,7 @@ use crate::clock::UnixTime;
 use crate::jwt::client_keys::check_names;
 use crate::oauth::client::MAX_SECRETS;
 use crate::oauth::client_key::ClientKey;
-use crate::oauth::{Algorithm, Client, ClientId, ClientSecret};
+use crate::oauth::{Algorithm, Client, ClientId, ClientSecret, Secrets};
 use crate::store::Store;
 
 pub use hands::{AT_ONCE, Carried, find_taken};
@@ -37,7 +37,7 @@ pub struct Declared {
     /// Its public keys; as they are, when not said.
     pub keys: Option<Vec<ClientKey>>,
     /// What is known of its secrets, for a client that is not there yet.
-    pub secrets: Vec<ClientSecret>,
+    pub secrets: Secrets,
     /// When it was registered, for a client that is not there yet.
     pub created_at: Option<UnixTime>,
     /// Its tokens issued up to this second are revoked.
@@ -183,7 +183,7 @@ mod tests {
             alg: Algorithm::default(),
             enabled: None,
             keys: None,
-            secrets: Vec::new(),
+            secrets: Secrets::new(),
             created_at: None,
             tokens_revoked_at: None,
         }

@@ -91,14 +91,15 @@ mod tests {
 
     use super::*;
     use crate::http::reply;
-    use crate::oauth::OAuthError;
+    use crate::oauth::{Closing, OAuthError};
 
     const NOW: UnixTime = UnixTime::from_seconds(784_111_777);
 
     fn response() -> TokenResponse {
-        let mut response = TokenResponse::begin(Vec::new(), 5, 4);
+        let closing = Closing::Of(3600, "read");
+        let mut response = TokenResponse::begin(Vec::new(), 5, &closing);
         response.buffer_mut().extend_from_slice(b"a.b.c");
-        response.finish(3600, "read");
+        response.finish(closing);
         response
     }
 

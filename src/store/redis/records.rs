@@ -208,7 +208,7 @@ mod tests {
             lifetime_seconds: Some(60),
             alg: Algorithm::Es256,
             format: TokenFormat::Opaque,
-            secrets: vec![secret(1), secret(2)],
+            secrets: vec![secret(1), secret(2)].into(),
             keys: vec![key(1), key(2)],
             accepts_endpoint_audience: true,
             created_at: at,

@@ -16,11 +16,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::cache::CachedClient;
+use super::cached::CachedClient;
 use super::{KeyRecords, Revocation};
 use crate::clock::UnixTime;
 use crate::jwt::TokenId;
@@ -49,7 +48,7 @@ pub struct Knowledge {
     /// The signing keys.
     pub keys: KeyRecords,
     /// The clients in memory.
-    pub clients: Vec<Arc<CachedClient>>,
+    pub clients: Vec<CachedClient>,
     /// What is revoked.
     pub revocations: Vec<Revocation>,
 }
@@ -108,7 +107,7 @@ fn write_text(file: &File, known: &Knowledge, (master, salt): (&MasterKey, [u8; 
     let KeyRecords { check, keys, revision } = known.keys.clone();
     sealed.line(&Line::<&Client>::Head { taken: known.taken.clone(), check, keys, revision })?;
     for known in &known.clients {
-        sealed.line(&Line::Client(&known.client))?;
+        sealed.line(&Line::Client(known.client()))?;
     }
     for some in known.revocations.chunks(REVOCATIONS_PER_LINE) {
         let some = some.iter().map(|revoked| (u128::from_be_bytes(revoked.token.0), revoked.expires_at));
@@ -254,12 +253,14 @@ impl Reading {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt as _;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
     use crate::clock::Clock;
-    use crate::oauth::{Audience, ClientId, IssuerUrl};
-    use crate::store::cache::{ClaimDefaults, ClientCache};
+    use crate::oauth::ClientId;
+    use crate::store::cache::ClientCache;
+    use crate::store::cached::TokenDefaults;
     use crate::store::memory::MemoryStore;
 
     fn client(number: u32) -> Client {
@@ -271,9 +272,7 @@ mod tests {
     }
 
     fn knowledge(master: &MasterKey, clients: u32) -> Knowledge {
-        let (issuer, audience) = (IssuerUrl::parse("https://a.example"), Audience::parse("https://a.example"));
-        let defaults = ClaimDefaults { issuer: issuer.unwrap(), audience: audience.unwrap() };
-        let cache = ClientCache::new(Arc::new(MemoryStore::default()), defaults, 10_000);
+        let cache = ClientCache::new(Arc::new(MemoryStore::default()), TokenDefaults::example(), 10_000);
         assert!(cache.take_in((0..clients).map(client).collect(), 0));
         let token = |number: u32| TokenId(std::array::from_fn(|at| number.to_be_bytes()[at % 4]));
         let revocation =

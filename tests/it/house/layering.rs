@@ -36,6 +36,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("redis", &["store/redis"]),
     ("futures_util", &["store/transfer", "store/redis"]),
     ("papaya", &["store/cache", "store/revoked"]),
+    // What a request reads of a client lies side by side.
+    ("compact_str", &["oauth/client"]),
+    ("smallvec", &["oauth/client", "store/uses"]),
+    ("triomphe", &["store/cached"]),
     ("bytes", &["http"]),
     ("http", &["http"]),
     ("http_body_util", &["http"]),

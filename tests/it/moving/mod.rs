@@ -47,7 +47,7 @@ fn client(number: u32) -> Client {
         lifetime_seconds: None,
         alg: Algorithm::default(),
         format: TokenFormat::Opaque,
-        secrets: vec![secret(1), secret(2)],
+        secrets: vec![secret(1), secret(2)].into(),
         keys: Vec::new(),
         accepts_endpoint_audience: number.is_multiple_of(2),
         created_at: UnixTime::from_seconds(5),

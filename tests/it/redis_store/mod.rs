@@ -44,7 +44,7 @@ fn client(name: &str) -> Client {
         lifetime_seconds: None,
         alg: Algorithm::default(),
         format: TokenFormat::default(),
-        secrets: vec![ClientSecret { id: SecretId::from_random([1; 6]), hash, created_at: at, expires_at: None }],
+        secrets: [ClientSecret { id: SecretId::from_random([1; 6]), hash, created_at: at, expires_at: None }].into(),
         keys: Vec::new(),
         accepts_endpoint_audience: false,
         created_at: at,

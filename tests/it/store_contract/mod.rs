@@ -207,7 +207,7 @@ fn client(name: &str) -> Client {
         lifetime_seconds: Some(77),
         alg: Algorithm::Es256,
         format: TokenFormat::Opaque,
-        secrets: vec![secret(1, None), secret(2, Some(UnixTime::from_seconds(u64::from(u32::MAX) + 1)))],
+        secrets: vec![secret(1, None), secret(2, Some(UnixTime::from_seconds(u64::from(u32::MAX) + 1)))].into(),
         keys: vec![ClientKey {
             kid: "k".into(),
             alg: Algorithm::EdDsa,

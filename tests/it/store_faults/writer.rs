@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jeton::clock::UnixTime;
-use jeton::oauth::{Algorithm, Client, ClientId, Scope, TokenFormat};
+use jeton::oauth::{Algorithm, Client, ClientId, Scope, Secrets, TokenFormat};
 use jeton::store::{OpenMode, Store, StoreError, StoreUrl};
 
 use crate::support::Home;
@@ -97,7 +97,7 @@ pub fn new(id: &ClientId) -> Client {
         lifetime_seconds: None,
         alg: Algorithm::default(),
         format: TokenFormat::default(),
-        secrets: Vec::new(),
+        secrets: Secrets::new(),
         keys: Vec::new(),
         accepts_endpoint_audience: false,
         created_at: UnixTime::from_seconds(0),
