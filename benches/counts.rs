@@ -33,7 +33,7 @@ use figures::Counts;
 use jeton::buffers::Buffers;
 use jeton::http::express::{Heads, request as usual};
 use jeton::jwt::sign::max_token_bytes;
-use jeton::jwt::{Stamp, TokenId, push_unsigned};
+use jeton::jwt::{Instants, Stamp, TokenId, push_unsigned};
 use jeton::oauth::client_auth::BasicText;
 use jeton::oauth::{Algorithm, Client, Closing, TokenRequest, TokenResponse};
 use support::{GRANT, NOW, Pipe, Service, master};
@@ -125,11 +125,12 @@ fn the_token(take: Take) {
     let keys = service.app.keys.load();
     let key = keys.active(Algorithm::EdDsa, NOW).unwrap();
     let claims = service.app.authenticator.clients().defaults().claims(&service.client);
+    let instants = Instants::default();
     let stamp = Stamp { issued_at: NOW, expires_at: NOW.plus(Duration::from_hours(1)), id: TokenId([5; 16]) };
     let mut token = Vec::with_capacity(max_token_bytes(&claims, key));
     take("encode", &mut || {
         token.clear();
-        black_box(push_unsigned(black_box(&claims), &stamp, key, &mut token));
+        black_box(push_unsigned(black_box(&claims), (&stamp, &instants), key, &mut token));
     });
     let message = token.clone();
     take("signature", &mut || drop(black_box(key.sign(black_box(&message)).unwrap())));

@@ -23,7 +23,7 @@ use criterion::Criterion;
 use ed25519_dalek::{Signature, VerifyingKey};
 use jeton::authenticator::Occasion;
 use jeton::buffers::Buffers;
-use jeton::jwt::{Desk, SignQueue, Stamp, TokenId, push_unsigned, sign};
+use jeton::jwt::{Desk, Instants, SignQueue, Stamp, TokenId, push_unsigned, sign};
 use jeton::metrics::Laps;
 use jeton::oauth::{Algorithm, TokenReference};
 use jeton::store::Revocation;
@@ -65,7 +65,8 @@ impl Subject {
         let (shard, queue, buffers, laps) =
             (app.metrics.shard(0), &SignQueue::default(), &Buffers::default(), &Laps::default());
         let client_key = std::cell::OnceCell::new();
-        let occasion = Occasion { now: NOW, throttled: None, shard, queue, buffers, laps, trail, client_key };
+        let instants = &Instants::default();
+        let occasion = Occasion { now: NOW, throttled: None, shard, queue, instants, buffers, laps, trail, client_key };
         let (_, answer) = self.runtime.block_on(app.inspector.introspect(black_box(&request), &occasion)).unwrap();
         assert!(answer.is_active());
         black_box(serde_json::to_vec(&answer).unwrap());
@@ -89,9 +90,10 @@ async fn issue(service: &Service) -> String {
     let keys = service.app.keys.load();
     let key = keys.active(Algorithm::EdDsa, NOW).unwrap();
     let claims = service.app.authenticator.clients().defaults().claims(&service.client);
+    let instants = Instants::default();
     let stamp = Stamp { issued_at: NOW, expires_at: NOW.plus(Duration::from_hours(1)), id: TokenId(rand::random()) };
     let mut token = Vec::new();
-    let place = push_unsigned(&claims, &stamp, key, &mut token);
+    let place = push_unsigned(&claims, (&stamp, &instants), key, &mut token);
     let (queue, shard) = (SignQueue::default(), service.app.metrics.shard(0));
     let token = sign(place.of(token), key, None, Desk { queue: &queue, shard }).await.unwrap();
     String::from_utf8(token).unwrap()

@@ -16,7 +16,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use jeton::jwt::sign::max_token_bytes;
-use jeton::jwt::{Desk, SignQueue, Stamp, TokenId, push_unsigned, sign};
+use jeton::jwt::{Desk, Instants, SignQueue, Stamp, TokenId, push_unsigned, sign};
 use jeton::keys::{SigningKey, private};
 use jeton::oauth::Algorithm;
 use support::{NOW, Service};
@@ -26,6 +26,7 @@ fn main() {
     let keys = service.app.keys.load();
     let key = keys.active(Algorithm::EdDsa, NOW).unwrap();
     let claims = service.app.authenticator.clients().defaults().claims(&service.client);
+    let instants = Instants::default();
     let stamp = Stamp { issued_at: NOW, expires_at: NOW.plus(Duration::from_hours(1)), id: TokenId([5; 16]) };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut token = Vec::with_capacity(max_token_bytes(&claims, key));
@@ -33,13 +34,13 @@ fn main() {
     let desk = Desk { queue: &queue, shard };
     let mut criterion = support::criterion();
     let mut group = criterion.benchmark_group("sign");
-    push_unsigned(&claims, &stamp, key, &mut token);
+    push_unsigned(&claims, (&stamp, &instants), key, &mut token);
     let message = token;
     group.bench_function("signature", |bencher| bencher.iter(|| key.sign(black_box(&message))));
     group.bench_function("claims and signature", |bencher| {
         bencher.iter(|| {
             let mut token = Vec::with_capacity(max_token_bytes(&claims, key));
-            let place = push_unsigned(black_box(&claims), &stamp, key, &mut token);
+            let place = push_unsigned(black_box(&claims), (&stamp, &instants), key, &mut token);
             runtime.block_on(sign(place.of(token), key, None, desk)).unwrap()
         });
     });

@@ -112,10 +112,8 @@ impl TokenIssuer {
         let grant = known.client().authorize(request, &self.authenticator.clients().defaults().audience)?;
         moment.occasion.laps.end(Stage::Authorize);
         let lifetime = known.lifetime();
-        let closing = match grant.is_default() {
-            true => known.closing(),
-            false => Closing::Of(lifetime.as_secs(), grant.scope().as_str()),
-        };
+        let written = Closing::Of(lifetime.as_secs(), grant.scope().as_str());
+        let closing = if grant.is_default() { known.closing() } else { written };
         if grant.client.format == TokenFormat::Opaque {
             return Ok(self.draft_opaque(&grant, (lifetime, closing), moment));
         }
@@ -148,7 +146,7 @@ impl TokenIssuer {
         })?;
         let (stamp, length) = (moment.stamp(lifetime), jwt::sign::max_token_bytes(claims, key));
         let mut response = TokenResponse::begin(moment.occasion.buffers.take(), length, &closing);
-        let place = jwt::push_unsigned(claims, &stamp, key, response.buffer_mut());
+        let place = jwt::push_unsigned(claims, (&stamp, moment.occasion.instants), key, response.buffer_mut());
         response.finish(closing);
         note_issued((&grant.client.id, grant.scope()), stamp.id, Some(key), moment.occasion);
         Ok(Draft::Unsigned(jwt::sign(place.of(response.into_buffer()), key, turn, moment.occasion.desk())))

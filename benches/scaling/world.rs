@@ -13,7 +13,7 @@ use jeton::authenticator::Occasion;
 use jeton::buffers::Buffers;
 use jeton::clock::Clock;
 use jeton::config::{Config, RawConfig};
-use jeton::jwt::SignQueue;
+use jeton::jwt::{Instants, SignQueue};
 use jeton::metrics::Laps;
 use jeton::oauth::{ClientAuth, ClientId, IssuerUrl};
 use jeton::store::memory::MemoryStore;
@@ -142,7 +142,8 @@ impl World {
         let shard = app.metrics.shard(0);
         let now = self.clock.now();
         let client_key = OnceCell::new();
-        let occasion = Occasion { now, throttled: None, client_key, shard, queue, buffers, laps, trail };
+        let instants = &Instants::default();
+        let occasion = Occasion { now, throttled: None, client_key, shard, queue, instants, buffers, laps, trail };
         app.authenticator.recognise(&auth, &occasion, |_| ()).is_some()
     }
 

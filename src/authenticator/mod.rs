@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::audit::Trail;
 use crate::buffers::Buffers;
 use crate::clock::UnixTime;
-use crate::jwt::{Desk, SignQueue};
+use crate::jwt::{Desk, Instants, SignQueue};
 use crate::keys::KeyError;
 use crate::metrics::{AuthMethod, CacheResult, Laps, Shard, Stage};
 use crate::oauth::{AuthFailure, Client, ClientAuth, ErrorCode, OAuthError, Presented, SecretHasher};
@@ -82,6 +82,8 @@ pub struct Occasion<'a> {
     pub shard: &'a Shard,
     /// Where it signs.
     pub queue: &'a SignQueue,
+    /// Where it has the instants of its tokens.
+    pub instants: &'a Instants,
     /// Where it finds room for replies.
     pub buffers: &'a Buffers,
     /// What its stages take.

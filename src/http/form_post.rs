@@ -17,6 +17,7 @@ use super::reply::{self, Reply};
 use super::worker::{Peer, Worker};
 use crate::audit::{self, Event, Kind};
 use crate::authenticator::{Denial, Occasion};
+use crate::clock::UnixTime;
 use crate::metrics::{Laps, Shed};
 use crate::oauth::client_auth::{BasicText, ClientAuth};
 use crate::oauth::{AuthFailure, ErrorCode, OAuthError};
@@ -72,12 +73,13 @@ impl Arrival {
         body::read_form(&self.headers, body, worker.body_limits()).await.map_err(Refusal::Body)
     }
 
-    /// Its form, once it is read, with what belongs to it.
+    /// Its form, once it is read at `now`, with what belongs to it.
     #[must_use]
-    pub fn posted<'a>(&'a self, form: &'a [u8]) -> Posted<'a> {
+    pub fn posted<'a>(&'a self, form: &'a [u8], now: UnixTime) -> Posted<'a> {
         let mut authorization = self.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
         let authorization = [authorization.next(), authorization.next()];
-        Posted { form, authorization, peer: self.peer, started: self.started, read: Instant::now(), laps: &self.laps }
+        let (peer, started, laps) = (self.peer, self.started, &self.laps);
+        Posted { form, authorization, peer, now, started, read: Instant::now(), laps }
     }
 }
 
@@ -90,6 +92,8 @@ pub struct Posted<'a> {
     pub authorization: [Option<&'a [u8]>; 2],
     /// Who sent it.
     pub peer: Peer,
+    /// The wall-clock time that it is answered at.
+    pub now: UnixTime,
     /// When its head was whole.
     pub started: Instant,
     /// When its last byte was read.
@@ -118,7 +122,7 @@ pub async fn answer<T>(
     call: impl AsyncFnOnce(&FormPost<'_>) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
     let form = arrival.read(worker).await?;
-    answer_posted(worker, &arrival.posted(&form), refused, call).await
+    answer_posted(worker, &arrival.posted(&form, worker.app().clock.now()), refused, call).await
 }
 
 /// Answers a form by `call`. A refusal is written down as `refused`.
@@ -183,9 +187,10 @@ impl FormPost<'_> {
         }
         let throttled =
             self.worker.limiter().ask(self.posted.peer.address.ip(), auth.claimed_id(), self.posted.started);
-        let (now, trail) = (self.worker.app().clock.now(), self.worker.trail(self.posted.peer));
-        let (shard, queue, buffers) = (self.worker.shard(), self.worker.queue(), self.worker.buffers());
-        Occasion { now, throttled, shard, queue, buffers, laps: self.laps(), trail, client_key: OnceCell::new() }
+        let (now, trail) = (self.posted.now, self.worker.trail(self.posted.peer));
+        let (shard, queue, instants) = (self.worker.shard(), self.worker.queue(), self.worker.instants());
+        let (buffers, laps, client_key) = (self.worker.buffers(), self.laps(), OnceCell::new());
+        Occasion { now, throttled, shard, queue, instants, buffers, laps, trail, client_key }
     }
 
     /// Notes a failed authentication with the limiter, whatever the endpoint.

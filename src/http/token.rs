@@ -13,7 +13,7 @@ use crate::oauth::{ErrorCode, TokenRequest, TokenResponse};
 pub async fn token(worker: &Worker, arrival: &mut Arrival) -> Reply {
     arrival.laps = worker.shard().laps(arrival.started);
     let answer = match arrival.read(worker).await {
-        Ok(form) => grant(worker, &arrival.posted(&form)).await,
+        Ok(form) => grant(worker, &arrival.posted(&form, worker.app().clock.now())).await,
         Err(refusal) => Err(refusal),
     };
     let (reply, code) = match answer {

@@ -20,7 +20,7 @@ use super::waiting::Waiting;
 use crate::app::App;
 use crate::audit::Trail;
 use crate::buffers::Buffers;
-use crate::jwt::{SignQueue, queue};
+use crate::jwt::{Instants, SignQueue, queue};
 use crate::keys::KeySet;
 use crate::limiter::FailureLimiter;
 use crate::metrics::{Endpoint, Shard, Shed};
@@ -56,6 +56,7 @@ pub struct Worker {
     pacing: Pacing,
     index: usize,
     queue: SignQueue,
+    instants: Instants,
     heads: Heads,
     buffers: Buffers,
     overload: Rc<Overload>,
@@ -77,6 +78,7 @@ impl Worker {
         Self {
             index,
             queue: SignQueue::default(),
+            instants: Instants::default(),
             heads: Heads::default(),
             buffers: Buffers::default(),
             limiter,
@@ -118,6 +120,12 @@ impl Worker {
     #[must_use]
     pub const fn queue(&self) -> &SignQueue {
         &self.queue
+    }
+
+    /// What its tokens say of when.
+    #[must_use]
+    pub const fn instants(&self) -> &Instants {
+        &self.instants
     }
 
     /// Where this worker writes down what a peer did.

@@ -1,20 +1,25 @@
 //! The claims of an access token (RFC 9068 §2.2), split by how often they change.
 //!
 //! `iss sub client_id aud scope` are constant for a client: they stand first and are kept in base64url, padded
-//! with spaces (JSON allows them) to a multiple of three bytes, so that a token needs only its tail encoded.
+//! with spaces (JSON allows them) to a multiple of three bytes. `iat` and `exp` follow in the same way, and change once a
+//! second; so only its `jti` has to be encoded for a token.
 
 use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::UnixTime;
-use crate::oauth::response::push_decimal;
 use crate::oauth::{Audience, ClientId, IssuerUrl, Scope};
 
-/// Longest tail: three names, two instants of 20 digits, 22 characters of `jti`.
-const MAX_TAIL_BYTES: usize = 96;
+/// Three names and two instants of 20 digits.
+const MAX_INSTANTS_BYTES: usize = 63;
+/// The end of the claims.
+const CLOSE: &[u8] = br#""}"#;
+/// The 22 characters of a `jti`, and the end.
+const ID_BYTES: usize = 22 + CLOSE.len();
 
 /// Room for everything of the constant claims but their values.
 const FRAME_BYTES: usize = 64;
@@ -88,29 +93,45 @@ impl ClaimPrefix<'_> {
     /// Bytes of a whole payload with this prefix, at the most.
     #[must_use]
     pub fn max_payload_bytes(&self) -> usize {
-        self.0.len() + MAX_TAIL_BYTES.div_ceil(3) * 4
+        self.0.len() + encoded_len(MAX_INSTANTS_BYTES) + encoded_len(ID_BYTES)
     }
 
     /// Appends the whole payload in base64url.
-    pub fn push_payload(&self, stamp: &Stamp, out: &mut Vec<u8>) {
+    pub fn push_payload(&self, stamp: &Stamp, instants: &Instants, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.0);
-        // The tail is written where it will stand, taken out, and put back encoded: that needs no buffer of its own.
-        let start = out.len();
-        out.extend_from_slice(br#""iat":"#);
-        push_decimal(out, stamp.issued_at.seconds());
-        out.extend_from_slice(br#","exp":"#);
-        push_decimal(out, stamp.expires_at.seconds());
-        out.extend_from_slice(br#","jti":""#);
-        push_base64url(&stamp.id.0, out);
-        out.extend_from_slice(br#""}"#);
-        let mut room = [0; MAX_TAIL_BYTES];
-        let tail = out.get(start..).unwrap_or_default();
-        let length = tail.len().min(room.len());
-        if let (Some(copy), Some(tail)) = (room.get_mut(..length), tail.get(..length)) {
-            copy.copy_from_slice(tail);
+        instants.push(stamp, out);
+        let mut id = [0; ID_BYTES];
+        let (text, end) = id.split_at_mut(ID_BYTES - CLOSE.len());
+        // Sixteen bytes are 22 characters, so it fits.
+        let written = URL_SAFE_NO_PAD.encode_slice(stamp.id.0, text);
+        debug_assert_eq!(written, Ok(text.len()), "the whole of the room");
+        end.copy_from_slice(CLOSE);
+        push_base64url(&id, out);
+    }
+}
+
+/// The claims that say when, in base64url: a worker encodes them once for all tokens of a second and a lifetime.
+#[derive(Debug, Default)]
+pub struct Instants {
+    of: Cell<Option<(UnixTime, UnixTime)>>,
+    encoded: RefCell<Vec<u8>>,
+}
+
+impl Instants {
+    /// Appends `iat`, `exp` and the name of `jti`, after spaces that make whole groups of three bytes.
+    fn push(&self, stamp: &Stamp, out: &mut Vec<u8>) {
+        let of = Some((stamp.issued_at, stamp.expires_at));
+        let mut encoded = self.encoded.borrow_mut();
+        if self.of.replace(of) != of {
+            let (iat, exp) = (stamp.issued_at.seconds(), stamp.expires_at.seconds());
+            let mut text = format!(r#""iat":{iat},"exp":{exp},"jti":""#);
+            while !text.len().is_multiple_of(3) {
+                text.insert(0, ' ');
+            }
+            encoded.clear();
+            push_base64url(text.as_bytes(), &mut encoded);
         }
-        out.truncate(start);
-        push_base64url(room.get(..length).unwrap_or_default(), out);
+        out.extend_from_slice(&encoded);
     }
 }
 
@@ -133,10 +154,15 @@ fn push_audience<'a>(claims: &mut String, audience: impl Iterator<Item = &'a Aud
     }
 }
 
+/// Room for the base64url of so many bytes.
+const fn encoded_len(bytes: usize) -> usize {
+    bytes.div_ceil(3) * 4
+}
+
 /// Appends the unpadded base64url of `bytes` without an intermediate string.
 pub fn push_base64url(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
-    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    out.resize(start + encoded_len(bytes.len()), 0);
     let written = out.get_mut(start..).and_then(|room| URL_SAFE_NO_PAD.encode_slice(bytes, room).ok());
     out.truncate(start + written.unwrap_or_default());
 }
@@ -157,7 +183,7 @@ mod tests {
         );
         let (issued_at, expires_at) = (UnixTime::from_seconds(1_000), UnixTime::from_seconds(4_600));
         let mut out = Vec::new();
-        prefix.push_payload(&Stamp { issued_at, expires_at, id: TokenId([0; 16]) }, &mut out);
+        prefix.push_payload(&Stamp { issued_at, expires_at, id: TokenId([0; 16]) }, &Instants::default(), &mut out);
         assert!(out.len() <= prefix.max_payload_bytes());
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(out).unwrap()).unwrap()
     }
@@ -177,6 +203,22 @@ mod tests {
             let claims = payload(&["https://a.example", "urn:b"], scope);
             assert_eq!(claims["aud"], json!(["https://a.example", "urn:b"]));
             assert_eq!(claims.get("scope").is_some(), !scope.is_empty());
+        }
+    }
+
+    #[test]
+    fn every_stamp_has_its_own_instants_whatever_was_encoded_before() {
+        let (instants, issuer) = (Instants::default(), IssuerUrl::parse("https://issuer.example").unwrap());
+        let (client, audience) = (ClientId::parse("c_1").unwrap(), Audience::parse("https://a.example").unwrap());
+        let prefix = ClaimPrefix::encode(&issuer, &client, std::iter::once(&audience), &Scope::default());
+        for (iat, exp) in [(0, 0), (1, 3601), (1, 3601), (1, 61), (2, 62), (u64::MAX, u64::MAX), (9, 9_999_999_999)] {
+            let [issued_at, expires_at] = [iat, exp].map(UnixTime::from_seconds);
+            let mut out = Vec::new();
+            prefix.push_payload(&Stamp { issued_at, expires_at, id: TokenId([255; 16]) }, &instants, &mut out);
+            assert!(out.len() <= prefix.max_payload_bytes());
+            let said: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(out).unwrap()).unwrap();
+            assert_eq!((&said["iat"], &said["exp"]), (&json!(iat), &json!(exp)));
+            assert_eq!(said["jti"], json!("_____________________w"));
         }
     }
 }

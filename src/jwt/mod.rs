@@ -15,7 +15,7 @@ pub mod turn;
 pub mod verifier;
 pub mod verify;
 
-pub use claims::{ClaimPrefix, Stamp, TokenId};
+pub use claims::{ClaimPrefix, Instants, Stamp, TokenId};
 pub use public_key::PublicKey;
 pub use queue::SignQueue;
 pub use sign::{Desk, Place, Signing, Unsigned, push_unsigned, sign};

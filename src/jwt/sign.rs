@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::claims::{ClaimPrefix, Stamp};
+use super::claims::{ClaimPrefix, Instants, Stamp};
 use super::queue::{SignQueue, Ticket};
 use super::turn::Turn;
 use crate::keys::{KeyError, SigningKey};
@@ -38,11 +38,16 @@ impl fmt::Debug for Unsigned {
 }
 
 /// Appends `header.payload.` and room for the signature.
-pub fn push_unsigned(claims: &ClaimPrefix<'_>, stamp: &Stamp, key: &SigningKey, out: &mut Vec<u8>) -> Place {
+pub fn push_unsigned(
+    claims: &ClaimPrefix<'_>,
+    (stamp, instants): (&Stamp, &Instants),
+    key: &SigningKey,
+    out: &mut Vec<u8>,
+) -> Place {
     let start = out.len();
     out.extend_from_slice(key.encoded_header());
     out.push(b'.');
-    claims.push_payload(stamp, out);
+    claims.push_payload(stamp, instants, out);
     let end = out.len();
     out.push(b'.');
     out.resize(end + 1 + signature_chars(key), b'A');
@@ -187,7 +192,7 @@ mod tests {
         let stamp = Stamp { issued_at, expires_at, id: TokenId(said.id) };
         let key = set.active(Algorithm::EdDsa, NOW).unwrap();
         let mut out = b"before".to_vec();
-        let place = push_unsigned(&claims, &stamp, key, &mut out);
+        let place = push_unsigned(&claims, (&stamp, &Instants::default()), key, &mut out);
         let (queue, shard) = (SignQueue::default(), Shard::default());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let desk = Desk { queue: &queue, shard: &shard };

@@ -35,7 +35,7 @@ impl TokenDefaults {
 
     /// Some, for tests.
     #[cfg(test)]
-    pub fn example() -> Self {
+    pub(super) fn example() -> Self {
         let (issuer, audience) = (IssuerUrl::parse("https://a.example"), Audience::parse("https://a.example"));
         let lifetimes = Lifetimes { default: Duration::from_hours(1), longest: Duration::from_hours(24) };
         Self { issuer: issuer.unwrap(), audience: audience.unwrap(), lifetimes }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jeton::clock::UnixTime;
 use jeton::jwt::{
-    ClaimPrefix, Desk, Expected, PublicKey, SignQueue, Signing, Stamp, TokenId, push_unsigned, sign, verify,
+    ClaimPrefix, Desk, Expected, Instants, PublicKey, SignQueue, Signing, Stamp, TokenId, push_unsigned, sign, verify,
 };
 use jeton::keys::{KeyError, SigningKey, private};
 use jeton::metrics::Metrics;
@@ -53,7 +53,7 @@ impl Station {
         let id = TokenId(u128::from(number).to_be_bytes());
         let stamp = Stamp { issued_at: NOW, expires_at: NOW.plus(Duration::from_mins(1)), id };
         let mut buffer = Vec::new();
-        let place = push_unsigned(&claims, &stamp, key, &mut buffer);
+        let place = push_unsigned(&claims, (&stamp, &Instants::default()), key, &mut buffer);
         sign(place.of(buffer), key, None, Desk { queue: &self.queue, shard: self.metrics.shard(0) })
     }
 

@@ -115,11 +115,12 @@ async fn answer(worker: &Rc<Worker>, usual: &Usual<'_>, (peer, watch): (Peer, &R
     let started = Instant::now();
     let laps = worker.shard().laps(started);
     let Usual { form, authorization, .. } = *usual;
-    let posted = Posted { form, authorization: [authorization, None], peer, started, read: started, laps: &laps };
+    let now = worker.app().clock.now();
+    let posted = Posted { form, authorization: [authorization, None], peer, now, started, read: started, laps: &laps };
     let (reply, code) = match caught(pin!(grant(worker, &posted))).await {
         None => return Sent::unusual(worker, asked.answer(reply::panicked())).await,
         Some(Ok(response)) if !worker.app().is_draining() => {
-            let (buffer, from) = worker.heads().issued(response, worker.app().clock.now());
+            let (buffer, from) = worker.heads().issued(response, now);
             note(worker, &laps, started, None);
             asked.count(StatusCode::OK);
             return Sent { buffer, from, ends: false };

@@ -13,7 +13,7 @@ use jeton::authenticator::{Denial, Occasion};
 use jeton::buffers::Buffers;
 use jeton::clock::{Clock, UnixTime};
 use jeton::config::{Config, RawConfig};
-use jeton::jwt::SignQueue;
+use jeton::jwt::{Instants, SignQueue};
 use jeton::keys::MasterKey;
 use jeton::metrics::Laps;
 use jeton::oauth::{Algorithm, ErrorCode, IssuerUrl, Scope, TokenRequest};
@@ -54,7 +54,8 @@ async fn t228_beyond_the_end_of_the_line_the_answer_is_503_and_whoever_stands_in
     let (shard, queue, buffers, laps) =
         (app.metrics.shard(0), &SignQueue::default(), &Buffers::default(), &Laps::default());
     let client_key = std::cell::OnceCell::new();
-    let occasion = Occasion { now: NOW, throttled: None, shard, queue, buffers, laps, trail, client_key };
+    let instants = &Instants::default();
+    let occasion = Occasion { now: NOW, throttled: None, shard, queue, instants, buffers, laps, trail, client_key };
     let issue = || Box::pin(app.tokens.issue(&request, |bytes| bytes.fill(1), &occasion));
     // The first asks the store for the client, the others find it in memory.
     issue().await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jeton::clock::UnixTime;
-use jeton::jwt::{AccessToken, ClaimPrefix, Expected, PublicKey, Stamp, TokenId, VerifyError, verify};
+use jeton::jwt::{AccessToken, ClaimPrefix, Expected, Instants, PublicKey, Stamp, TokenId, VerifyError, verify};
 use jeton::keys::SigningKey;
 use jeton::oauth::client_auth::{BasicText, ClientAuth};
 use jeton::oauth::{Algorithm, Audience, ClientId, IssuerUrl, Scope, form};
@@ -54,7 +54,7 @@ fn token(key: &SigningKey, header: &str) -> String {
         id: TokenId([1; 16]),
     };
     let mut signed = format!("{}.", URL_SAFE_NO_PAD.encode(header)).into_bytes();
-    claims.push_payload(&stamp, &mut signed);
+    claims.push_payload(&stamp, &Instants::default(), &mut signed);
     let signature = URL_SAFE_NO_PAD.encode(key.sign(&signed).unwrap());
     format!("{}.{signature}", String::from_utf8(signed).unwrap())
 }
