@@ -5,6 +5,9 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::iter::from_fn;
+
+use memchr::memchr;
 
 /// The most parameters in one body.
 pub const MAX_PARAMETERS: usize = 64;
@@ -22,17 +25,36 @@ pub enum FormError {
 
 /// The name and value pairs of a body, in order. Empty pairs (`a=1&&b=2`) are skipped.
 pub fn pairs(body: &[u8]) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, str>), FormError>> {
-    let parts = body.split(|&byte| byte == b'&').enumerate();
-    parts.filter(|(position, part)| !part.is_empty() || *position >= MAX_PARAMETERS).map(|(position, part)| {
-        if position >= MAX_PARAMETERS {
-            return Err(FormError::TooMany);
-        }
-        let (name, value) = match part.iter().position(|&byte| byte == b'=') {
-            Some(at) => (part.get(..at).unwrap_or_default(), part.get(at + 1..).unwrap_or_default()),
-            None => (part, [].as_slice()),
+    parts(body).map(|part| pair(part?))
+}
+
+/// What stands between the ampersands, in order and as it was sent, where something stands.
+pub(super) fn parts(body: &[u8]) -> impl Iterator<Item = Result<&[u8], FormError>> {
+    let (mut rest, mut room) = (Some(body), MAX_PARAMETERS);
+    let each = from_fn(move || {
+        let whole = rest?;
+        let (part, others) = match memchr(b'&', whole) {
+            Some(at) => (whole.get(..at)?, whole.get(at + 1..)),
+            None => (whole, None),
         };
-        Ok((decode(name)?, decode(value)?))
-    })
+        rest = others;
+        let is_within = room > 0;
+        room = room.saturating_sub(1);
+        Some(is_within.then_some(part).ok_or(FormError::TooMany))
+    });
+    each.filter(|part| !part.is_ok_and(<[u8]>::is_empty))
+}
+
+/// The name and value of a part.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn pair(part: &[u8]) -> Result<(Cow<'_, str>, Cow<'_, str>), FormError> {
+    let (name, value) = match memchr(b'=', part) {
+        Some(at) => (part.get(..at).unwrap_or_default(), part.get(at + 1..).unwrap_or_default()),
+        None => (part, [].as_slice()),
+    };
+    Ok((decode(name)?, decode(value)?))
 }
 
 /// Decodes one name or value: `+` is a space, `%XX` a byte.
@@ -40,8 +62,8 @@ pub fn pairs(body: &[u8]) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, 
 /// # Errors
 /// When an escape is broken or the bytes are not UTF-8.
 pub fn decode(text: &[u8]) -> Result<Cow<'_, str>, FormError> {
-    if !has_any(text, |byte| matches!(byte, b'%' | b'+')) {
-        return std::str::from_utf8(text).map(Cow::Borrowed).map_err(|_| FormError::NotUtf8);
+    if is_plain(text) {
+        return str::from_utf8(text).map(Cow::Borrowed).map_err(|_| FormError::NotUtf8);
     }
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.iter();
@@ -55,8 +77,34 @@ pub fn decode(text: &[u8]) -> Result<Cow<'_, str>, FormError> {
     String::from_utf8(decoded).map(Cow::Owned).map_err(|_| FormError::NotUtf8)
 }
 
-/// True when a byte of `text` is of the kind. Looks at all of them without a branch, sixteen at a time.
-pub(super) fn has_any(text: &[u8], is_of_kind: impl Fn(u8) -> bool) -> bool {
+/// True when a text stands for itself: there is nothing to decode.
+fn is_plain(text: &[u8]) -> bool {
+    !has_any(text, |byte| matches!(byte, b'%' | b'+'))
+}
+
+/// True when a text is of spaces and visible ASCII characters only.
+pub(super) fn is_visible(text: &[u8]) -> bool {
+    !has_any(text, |byte| !matches!(byte, b' '..=b'~'))
+}
+
+/// A text that stands for itself and [`is_visible`].
+pub(super) fn simple(text: &[u8]) -> Option<&str> {
+    let is_simple = !has_any(text, |byte| !matches!(byte, b' '..=b'~') | matches!(byte, b'%' | b'+'));
+    str::from_utf8(text).ok().filter(|_| is_simple)
+}
+
+/// True when a byte of `text` is of the kind. Looks at all of them, sixteen at a time; at some of the last sixteen twice,
+/// which is less than to look at what is left one by one.
+fn has_any(text: &[u8], is_of_kind: impl Fn(u8) -> bool + Copy) -> bool {
+    match text.last_chunk::<16>() {
+        Some(last) => any_of(text.as_chunks::<16>().0.as_flattened(), is_of_kind) | any_of(last, is_of_kind),
+        None => any_of(text, is_of_kind),
+    }
+}
+
+/// Without a branch. Kept whole: taken into its callers, a loop of known length becomes one byte after the other.
+#[inline(never)]
+fn any_of(text: &[u8], is_of_kind: impl Fn(u8) -> bool) -> bool {
     text.iter().fold(false, |found, byte| found | is_of_kind(*byte))
 }
 

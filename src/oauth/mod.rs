@@ -22,6 +22,7 @@ pub mod request;
 pub mod response;
 pub mod scope;
 pub mod secret;
+mod sextets;
 pub mod token_reference;
 
 pub use algorithm::Algorithm;

@@ -8,19 +8,24 @@ use super::form::{self, FormError};
 
 /// A parameter that may stand once. One with an empty value counts as left out, but not as free to be repeated.
 #[derive(Default)]
-pub(super) struct Parameter<'a> {
-    seen: bool,
-    value: Option<Cow<'a, str>>,
+pub(super) enum Parameter<'a> {
+    /// Not set so far.
+    #[default]
+    Unseen,
+    /// Set to nothing, or its value was taken.
+    Empty,
+    /// Its value.
+    Set(Cow<'a, str>),
 }
 
 impl<'a> Parameter<'a> {
     /// # Errors
     /// `invalid_request` when it was set before.
     pub(super) fn set(&mut self, value: Cow<'a, str>) -> Result<(), OAuthError> {
-        if std::mem::replace(&mut self.seen, true) {
+        if self.is_seen() {
             return Err(OAuthError::invalid_request("a parameter is repeated"));
         }
-        self.value = Some(value).filter(|value| !value.is_empty());
+        *self = if value.is_empty() { Self::Empty } else { Self::Set(value) };
         Ok(())
     }
 
@@ -35,12 +40,20 @@ impl<'a> Parameter<'a> {
 
     /// True also for one that was set to nothing.
     pub(super) const fn is_seen(&self) -> bool {
-        self.seen
+        !matches!(self, Self::Unseen)
+    }
+
+    /// True when it has a value.
+    const fn is_set(&self) -> bool {
+        matches!(self, Self::Set(_))
     }
 
     /// Its value, if there is one.
-    pub(super) const fn take(&mut self) -> Option<Cow<'a, str>> {
-        self.value.take()
+    pub(super) fn take(&mut self) -> Option<Cow<'a, str>> {
+        match std::mem::replace(self, Self::Empty) {
+            Self::Set(value) => Some(value),
+            Self::Unseen | Self::Empty => None,
+        }
     }
 }
 
@@ -72,35 +85,34 @@ impl<'a> AuthParameters<'a> {
     ///
     /// # Errors
     /// `invalid_request` for two mechanisms or half of one, `invalid_client` for what no client can have.
-    pub(super) fn client_auth(mut self, basic: Option<&'a BasicText>) -> Result<ClientAuth<'a>, OAuthError> {
-        let assertion = self.assertion.value.is_some();
-        if assertion != self.assertion_type.value.is_some() {
+    pub(super) fn client_auth(&mut self, basic: Option<&'a BasicText>) -> Result<ClientAuth<'a>, OAuthError> {
+        let assertion = self.assertion.is_set();
+        if assertion != self.assertion_type.is_set() {
             return Err(OAuthError::invalid_request("client_assertion and client_assertion_type go together"));
         }
-        let mechanisms = [basic.is_some(), self.secret.value.is_some(), assertion];
-        if mechanisms.into_iter().filter(|used| *used).count() > 1 {
+        let mechanisms = [basic.is_some(), self.secret.is_set(), assertion].map(u8::from);
+        if mechanisms.iter().sum::<u8>() > 1 {
             return Err(OAuthError::invalid_request("more than one mechanism of client authentication"));
+        }
+        if let Some(basic) = basic {
+            let auth = ClientAuth::from_basic(basic)?;
+            if self.id.take().is_some_and(|id| auth.readings().all(|reading| reading.id != id)) {
+                return Err(OAuthError::invalid_request("client_id differs from the Authorization header"));
+            }
+            return Ok(auth);
         }
         if let (Some(assertion), Some(kind)) = (self.assertion.take(), self.assertion_type.take()) {
             return ClientAuth::from_assertion(assertion, &kind, self.id.take().as_deref());
         }
-        match (basic, self.id.take(), self.secret.take()) {
-            (Some(basic), id, _) => {
-                let auth = ClientAuth::from_basic(basic)?;
-                if id.is_some_and(|id| auth.readings().all(|reading| reading.id != id)) {
-                    return Err(OAuthError::invalid_request("client_id differs from the Authorization header"));
-                }
-                Ok(auth)
-            }
-            (None, Some(id), Some(secret)) => ClientAuth::from_post(id, secret),
+        match (self.id.take(), self.secret.take()) {
+            (Some(id), Some(secret)) => ClientAuth::from_post(id, secret),
             _ => Ok(ClientAuth::Missing),
         }
     }
 }
 
 fn check_text(value: &str) -> Result<(), OAuthError> {
-    let is_unusual = form::has_any(value.as_bytes(), |byte| !matches!(byte, b' '..=b'~'));
-    if is_unusual && value.chars().any(char::is_control) {
+    if !form::is_visible(value.as_bytes()) && value.chars().any(char::is_control) {
         return Err(OAuthError::invalid_request("a parameter has control characters"));
     }
     Ok(())

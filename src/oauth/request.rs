@@ -12,6 +12,8 @@ use super::form;
 use super::parameters::{AuthParameters, Parameter, malformed};
 
 const GRANT_TYPE: &str = "client_credentials";
+/// What nearly every request says in just these bytes.
+const USUAL_PART: &[u8] = b"grant_type=client_credentials";
 
 /// A parsed token request; borrows from the body.
 #[derive(Debug)]
@@ -59,9 +61,8 @@ impl<'a> TokenRequest<'a> {
     /// client authentication; `invalid_client` for an authentication that no client can have.
     pub fn parse(body: &'a [u8], basic: Option<&'a BasicText>) -> Result<Self, OAuthError> {
         let mut read = Parameters::default();
-        for pair in form::pairs(body) {
-            let (name, value) = pair.map_err(malformed)?;
-            read.set(&name, value)?;
+        for part in form::parts(body) {
+            read.read(part.map_err(malformed)?)?;
         }
         if read.authorization_details.is_seen() {
             return Err(OAuthError::invalid_request("authorization_details is not supported"));
@@ -104,6 +105,15 @@ impl<'a> TokenRequest<'a> {
 }
 
 impl<'a> Parameters<'a> {
+    fn read(&mut self, part: &'a [u8]) -> Result<(), OAuthError> {
+        // Known whole, it need not be taken apart.
+        if part == USUAL_PART {
+            return self.grant_type.set(Cow::Borrowed(GRANT_TYPE));
+        }
+        let (name, value) = form::pair(part).map_err(malformed)?;
+        self.set(&name, value)
+    }
+
     fn set(&mut self, name: &str, value: Cow<'a, str>) -> Result<(), OAuthError> {
         match name {
             // Their own grammars refuse control characters, with their own codes.
@@ -176,6 +186,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn t043_the_usual_part_reads_as_it_does_when_taken_apart(
+            parts in proptest::collection::vec("grant_type=client_credentials|grant_type=.?|scope=[a%]|x=y|[a-z=%]{0,3}", 0..70),
+        ) {
+            let usual = parts.join("&");
+            let apart = usual.replace(&*String::from_utf8_lossy(USUAL_PART), "grant%5Ftype=client_credentials");
+            let [usual, apart] = [&usual, &apart].map(|body| format!("{:?}", TokenRequest::parse(body.as_bytes(), None)));
+            prop_assert_eq!(usual, apart);
+        }
+
         #[test]
         fn parse_never_panics(body in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = TokenRequest::parse(&body, None);

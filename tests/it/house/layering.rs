@@ -43,6 +43,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("bytes", &["http"]),
     ("http", &["http"]),
     ("http_body_util", &["http"]),
+    ("memchr", &["oauth"]),
     ("httparse", &["http/express"]),
     ("httpdate", &["http/express"]),
     ("hyper", &["http"]),
