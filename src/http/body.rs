@@ -16,6 +16,8 @@ use hyper::body::{Body as _, Incoming};
 
 use super::waiting::Waiting;
 
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
+
 /// How much of a body is read, for how long, and who waits.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits<'a> {
@@ -115,8 +117,12 @@ fn check_form(headers: &HeaderMap) -> Result<(), BodyError> {
 
 /// The form's type, with no parameter but `charset=utf-8`.
 pub fn is_form(value: &[u8]) -> bool {
+    // As nearly all write it.
+    if value == FORM {
+        return true;
+    }
     let mut parts = value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
-    let is_of_type = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(b"application/x-www-form-urlencoded"));
+    let is_of_type = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(FORM));
     is_of_type && parts.all(|parameter| parameter.is_empty() || is_utf8_charset(parameter))
 }
 

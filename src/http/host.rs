@@ -21,29 +21,43 @@ pub fn is_acceptable(version: Version, headers: &HeaderMap) -> bool {
 /// without an authority, which a token service does not have.
 #[must_use]
 pub fn is_authority(host: &[u8]) -> bool {
-    let (name, rest) = if host.first() == Some(&b'[') {
-        let end = host.iter().position(|&byte| byte == b']').map_or(0, |at| at + 1);
-        let (literal, rest) = host.split_at(end);
-        if literal.len() < 4 || !literal.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b'[' | b']' | b':' | b'.'))
-        {
-            return false;
-        }
-        (literal, rest)
-    } else {
-        let end = host.iter().position(|&byte| byte == b':').unwrap_or(host.len());
-        host.split_at(end)
-    };
-    let is_name_byte = |byte: &u8| {
-        byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&'..=b',' | b';' | b'=')
-    };
-    let name_is_sound = host.first() == Some(&b'[') || name.iter().all(is_name_byte);
-    let port_is_sound = match rest.split_first() {
+    let name = if host.first() == Some(&b'[') { literal_chars(host) } else { name_chars(host) };
+    name > 0 && host.get(name..).is_some_and(is_port)
+}
+
+/// How many characters at the start are an address in brackets; 0 when none are.
+fn literal_chars(host: &[u8]) -> usize {
+    let end = host.iter().position(|&byte| byte == b']').map_or(0, |at| at + 1);
+    let literal = host.get(..end).unwrap_or_default();
+    let sound = literal.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b'[' | b']' | b':' | b'.'));
+    if sound && end >= 4 { end } else { 0 }
+}
+
+/// Which bytes a name and an IPv4 address are of (RFC 3986 §3.2.2).
+#[expect(clippy::indexing_slicing, reason = "no byte is beyond a table of 256")]
+const IN_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut rest: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+,;=";
+    while let [byte, others @ ..] = rest {
+        table[*byte as usize] = true;
+        rest = others;
+    }
+    table
+};
+
+/// How many characters at the start are those of a name or an IPv4 address.
+fn name_chars(host: &[u8]) -> usize {
+    let ends = |byte: &u8| IN_NAME.get(usize::from(*byte)) != Some(&true);
+    host.iter().position(ends).unwrap_or(host.len())
+}
+
+/// Nothing, or a colon and up to five digits.
+fn is_port(rest: &[u8]) -> bool {
+    match rest.split_first() {
         None => true,
         Some((b':', port)) => port.len() <= 5 && port.iter().all(u8::is_ascii_digit),
         Some(_) => false,
-    };
-    !name.is_empty() && name_is_sound && port_is_sound
+    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! What a usual token request is, and where its parts lie.
 //!
-//! The same parser as hyper's, so that both see the same fields (RFC 9112); whatever hyper would look at twice is not
-//! usual. Invariant: of what is taken here, hyper would have made the same form and the same authorization.
+//! Its first line is just one; its fields are taken apart by hyper's parser, so that both see the same (RFC 9112), and
+//! whatever hyper would look at twice is not usual. Invariant: of what is taken here, hyper would have made the same form
+//! and the same authorization.
 
 use std::fmt;
-use std::mem::MaybeUninit;
 
-use httparse::{Header, Request, Status};
+use httparse::{EMPTY_HEADER, Header, Status, parse_headers};
 
 use crate::http::{body, host};
 
@@ -43,38 +43,37 @@ struct Fields<'b> {
 /// than `most`.
 #[must_use]
 pub fn parse<'b>(bytes: &'b [u8], path: &str, most: usize) -> Option<Usual<'b>> {
-    let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-    let mut request = Request::new(&mut []);
-    let Ok(Status::Complete(head)) = request.parse_with_uninit_headers(bytes, &mut room) else { return None };
-    if request.method != Some("POST") || request.path != Some(path) || request.version != Some(1) {
-        return None;
-    }
+    let after_path = bytes.strip_prefix(b"POST ")?.strip_prefix(path.as_bytes())?;
+    let rest = after_path.strip_prefix(b" HTTP/1.1\r\n")?;
+    let mut room = [EMPTY_HEADER; MAX_FIELDS];
+    let Ok(Status::Complete((head, read))) = parse_headers(rest, &mut room) else { return None };
     let mut fields = Fields::default();
-    for field in request.headers.iter() {
+    for field in read {
         fields.note(field)?;
     }
     let sound = fields.host.is_some_and(host::is_authority) && fields.content_type.is_some_and(body::is_form);
     let length = fields.content_length.and_then(decimal).filter(|length| sound && *length <= most)?;
-    let form = bytes.get(head..)?.get(..length)?;
-    Some(Usual { authorization: fields.authorization, form, length: head + length })
+    let form = rest.get(head..)?.get(..length)?;
+    Some(Usual { authorization: fields.authorization, form, length: bytes.len() - rest.len() + head + length })
 }
 
 impl<'b> Fields<'b> {
     /// `None` for a field that makes a request unusual.
     fn note(&mut self, field: &Header<'b>) -> Option<()> {
-        let is = |name: &str| field.name.eq_ignore_ascii_case(name);
-        let place = if is("host") {
+        // The first is how most write it.
+        let is = |name: &str| field.name == name || field.name.eq_ignore_ascii_case(name);
+        let place = if is("Host") {
             &mut self.host
-        } else if is("authorization") {
+        } else if is("Authorization") {
             &mut self.authorization
-        } else if is("content-type") {
+        } else if is("Content-Type") {
             &mut self.content_type
-        } else if is("content-length") {
+        } else if is("Content-Length") {
             &mut self.content_length
-        } else if is("connection") {
+        } else if is("Connection") {
             return field.value.eq_ignore_ascii_case(b"keep-alive").then_some(());
         } else {
-            let changes_the_body = is("transfer-encoding") || is("content-encoding") || is("expect") || is("upgrade");
+            let changes_the_body = is("Transfer-Encoding") || is("Content-Encoding") || is("Expect") || is("Upgrade");
             return (!changes_the_body).then_some(());
         };
         place.replace(field.value).is_none().then_some(())
@@ -137,6 +136,9 @@ mod tests {
             ("/oauth2/token", "/oauth2/%74oken"),
             ("HTTP/1.1", "HTTP/1.0"),
             ("HTTP/1.1", "HTTP/2.0"),
+            ("HTTP/1.1\r", "HTTP/1.1"),
+            ("POST", "\r\nPOST"),
+            ("POST ", "POST  "),
             ("Host: a.example\r\n", ""),
             ("Host: a.example", "Host:"),
             ("Host: a.example", "Host: a.example\r\nHost: a.example"),
