@@ -94,13 +94,13 @@ impl ClientCache {
 
     /// Shows a client to `look` if it is in memory: no lock, no I/O, no shared counter.
     pub fn with_known<T>(&self, id: &str, look: impl FnOnce(&CachedClient) -> T) -> Option<T> {
-        if !self.serves.load(Ordering::Relaxed) {
-            return None;
-        }
+        self.with(id, |known| known.inspect(|known| known.note_use()).map(look))
+    }
+
+    /// Shows a client to `look`, or nobody where it is not in memory.
+    pub fn with<T>(&self, id: &str, look: impl FnOnce(Option<&CachedClient>) -> T) -> T {
         let entries = self.entries.pin();
-        let entry = entries.get(id)?;
-        entry.note_use();
-        Some(look(entry))
+        look(entries.get(id).filter(|_| self.serves.load(Ordering::Relaxed)))
     }
 
     /// Reads a client from the store, with all others who wait for the same one, and remembers it.
