@@ -63,7 +63,7 @@ JETON = [
     Part(
         "request read and parsed",
         "#1d4ed8",
-        r"httparse/|src/http/(express/request|form_post|body|host|token)|src/oauth/(form|request|client_auth|param)",
+        r"httparse/|src/http/(express/request|form_post|body|host|token)|src/oauth/(form|request|client_auth|param|sextets)",
     ),
     Part(
         "token and reply written",

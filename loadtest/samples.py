@@ -48,8 +48,10 @@ def record(server, core, seconds):
         file = str(pathlib.Path(folder) / "perf.data")
         command = processes.pinned(core, [*RECORD, "-o", file, "-p", str(server.pid)])
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as recording:
-            wrk.load(server, core, seconds)
-            recording.send_signal(signal.SIGINT)
+            try:
+                wrk.load(server, core, seconds)
+            finally:
+                recording.send_signal(signal.SIGINT)
         text = subprocess.run([*SCRIPT, "-i", file], check=True, capture_output=True, text=True).stdout
     return read(text, pathlib.Path(f"/proc/{server.pid}/exe").resolve())
 

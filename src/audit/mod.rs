@@ -56,6 +56,15 @@ pub struct Policy {
     pub tokens: TokenSample,
 }
 
+/// Room for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// It was there.
+    Found,
+    /// It came after a while.
+    WaitedFor,
+}
+
 /// No room for an event, and none came in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
@@ -148,10 +157,10 @@ impl Audit {
     ///
     /// # Errors
     /// [`Full`] when none came in time: whatever causes the event is then not to be done.
-    pub async fn room(&self, worker: usize) -> Result<(), Full> {
-        let Some(buffer) = self.buffer(worker) else { return Ok(()) };
+    pub async fn room(&self, worker: usize) -> Result<Room, Full> {
+        let Some(buffer) = self.buffer(worker) else { return Ok(Room::Found) };
         if self.policy.when_full == WhenFull::Drop || buffer.has_room() {
-            return Ok(());
+            return Ok(Room::Found);
         }
         let end = Instant::now() + ROOM_DEADLINE;
         while !buffer.has_room() {
@@ -160,7 +169,7 @@ impl Audit {
             }
             tokio::time::sleep(EVERY).await;
         }
-        Ok(())
+        Ok(Room::WaitedFor)
     }
 
     /// How many events were dropped.
@@ -250,7 +259,7 @@ impl Trail<'_> {
     ///
     /// # Errors
     /// As [`Audit::room`].
-    pub async fn room(&self) -> Result<(), Full> {
+    pub async fn room(&self) -> Result<Room, Full> {
         self.audit.room(self.worker).await
     }
 }
@@ -356,7 +365,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn a_full_buffer_drops_and_counts_or_holds_back() {
         let folder = tempfile::tempdir().unwrap();
-        for (when_full, held_back) in [(WhenFull::Drop, Ok(())), (WhenFull::Block, Err(Full))] {
+        for (when_full, held_back) in [(WhenFull::Drop, Ok(Room::Found)), (WhenFull::Block, Err(Full))] {
             let (audit, _) = log(&folder, policy(when_full, TokenSample::OneIn(1)));
             audit.end();
             audit.buffers[0].lines().resize(BUFFER_BYTES, b' ');
@@ -364,5 +373,16 @@ mod tests {
             audit.record(0, &Event::new(Kind::TokenRefused, "invalid_client"));
             assert_eq!(audit.dropped(), u64::from(when_full == WhenFull::Drop));
         }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn whoever_waits_for_room_learns_that_it_took_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let (audit, _) = log(&folder, policy(WhenFull::Block, TokenSample::OneIn(1)));
+        audit.end();
+        let fill = |bytes| audit.buffers[0].lines().resize(bytes, b' ');
+        fill(BUFFER_BYTES);
+        let (room, ()) = tokio::join!(audit.room(0), async { fill(0) });
+        assert_eq!((room, audit.room(0).await), (Ok(Room::WaitedFor), Ok(Room::Found)));
     }
 }

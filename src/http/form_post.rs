@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use super::body::{self, BodyError};
 use super::reply::{self, Reply};
 use super::worker::{Peer, Worker};
-use crate::audit::{self, Event, Kind};
+use crate::audit::{self, Event, Kind, Room};
 use crate::authenticator::{Denial, Occasion};
 use crate::clock::UnixTime;
 use crate::metrics::{Laps, Shed};
@@ -92,7 +92,7 @@ pub struct Posted<'a> {
     pub authorization: [Option<&'a [u8]>; 2],
     /// Who sent it.
     pub peer: Peer,
-    /// The wall-clock time that it is answered at.
+    /// The wall-clock time that it came at; what it gets is judged and dated by that, unless it had to wait first.
     pub now: UnixTime,
     /// When its head was whole.
     pub started: Instant,
@@ -106,6 +106,7 @@ pub struct Posted<'a> {
 pub struct FormPost<'a> {
     worker: &'a Worker,
     posted: &'a Posted<'a>,
+    now: UnixTime,
     /// Who the caller says it is, for the audit log.
     claimed: RefCell<Option<Box<str>>>,
     has_asked: Cell<bool>,
@@ -139,11 +140,12 @@ pub async fn answer_posted<T>(
     posted.laps.restart(read);
     // Only now: a body that is still on its way must not keep those out that are whole.
     let _permit = worker.admit(read)?;
-    let post = FormPost { worker, posted, claimed: RefCell::default(), has_asked: Cell::default() };
     // What cannot be written down is not done, where that is the policy.
     let room = worker.trail(posted.peer).room().await.map_err(|_| Refusal::from(worker.shed(Shed::AuditFull)));
+    let now = if matches!(room, Ok(Room::WaitedFor)) { worker.app().clock.now() } else { posted.now };
+    let post = FormPost { worker, posted, now, claimed: RefCell::default(), has_asked: Cell::default() };
     let answer = match room {
-        Ok(()) => call(&post).await,
+        Ok(_) => call(&post).await,
         Err(refusal) => Err(refusal),
     };
     if let Err(refusal) = &answer {
@@ -187,7 +189,7 @@ impl FormPost<'_> {
         }
         let throttled =
             self.worker.limiter().ask(self.posted.peer.address.ip(), auth.claimed_id(), self.posted.started);
-        let (now, trail) = (self.posted.now, self.worker.trail(self.posted.peer));
+        let (now, trail) = (self.now, self.worker.trail(self.posted.peer));
         let (shard, queue, instants) = (self.worker.shard(), self.worker.queue(), self.worker.instants());
         let (buffers, laps, client_key) = (self.worker.buffers(), self.laps(), OnceCell::new());
         Occasion { now, throttled, shard, queue, instants, buffers, laps, trail, client_key }

@@ -1,17 +1,18 @@
 //! The claims of an access token (RFC 9068 §2.2), split by how often they change.
 //!
 //! `iss sub client_id aud scope` are constant for a client: they stand first and are kept in base64url, padded
-//! with spaces (JSON allows them) to a multiple of three bytes. `iat` and `exp` follow in the same way, and change once a
-//! second; so only its `jti` has to be encoded for a token.
+//! with spaces (JSON allows them) to a multiple of three bytes. `iat` and `exp` follow in the same way, and usually
+//! change once a second; so only its `jti` has to be encoded for a token.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::UnixTime;
+use crate::oauth::response::push_decimal;
 use crate::oauth::{Audience, ClientId, IssuerUrl, Scope};
 
 /// Three names and two instants of 20 digits.
@@ -110,28 +111,45 @@ impl ClaimPrefix<'_> {
     }
 }
 
-/// The claims that say when, in base64url: a worker encodes them once for all tokens of a second and a lifetime.
+/// The claims that say when, in base64url: a worker encodes them once for all tokens in a row that have the same.
 #[derive(Debug, Default)]
-pub struct Instants {
-    of: Cell<Option<(UnixTime, UnixTime)>>,
-    encoded: RefCell<Vec<u8>>,
+pub struct Instants(RefCell<Encoded>);
+
+#[derive(Debug, Default)]
+struct Encoded {
+    of: Option<(UnixTime, UnixTime)>,
+    /// Room that is used again.
+    text: Vec<u8>,
+    base64url: Vec<u8>,
 }
 
 impl Instants {
     /// Appends `iat`, `exp` and the name of `jti`, after spaces that make whole groups of three bytes.
     fn push(&self, stamp: &Stamp, out: &mut Vec<u8>) {
+        let mut encoded = self.0.borrow_mut();
         let of = Some((stamp.issued_at, stamp.expires_at));
-        let mut encoded = self.encoded.borrow_mut();
-        if self.of.replace(of) != of {
-            let (iat, exp) = (stamp.issued_at.seconds(), stamp.expires_at.seconds());
-            let mut text = format!(r#""iat":{iat},"exp":{exp},"jti":""#);
-            while !text.len().is_multiple_of(3) {
-                text.insert(0, ' ');
-            }
-            encoded.clear();
-            push_base64url(text.as_bytes(), &mut encoded);
+        if encoded.of != of {
+            encoded.encode(stamp);
+            encoded.of = of;
         }
-        out.extend_from_slice(&encoded);
+        out.extend_from_slice(&encoded.base64url);
+    }
+}
+
+impl Encoded {
+    fn encode(&mut self, stamp: &Stamp) {
+        let Self { text, base64url, .. } = self;
+        text.clear();
+        text.extend_from_slice(br#""iat":"#);
+        push_decimal(text, stamp.issued_at.seconds());
+        text.extend_from_slice(br#","exp":"#);
+        push_decimal(text, stamp.expires_at.seconds());
+        text.extend_from_slice(br#","jti":""#);
+        while !text.len().is_multiple_of(3) {
+            text.insert(0, b' ');
+        }
+        base64url.clear();
+        push_base64url(text, base64url);
     }
 }
 

@@ -97,10 +97,11 @@ impl ClientCache {
         self.with(id, |known| known.inspect(|known| known.note_use()).map(look))
     }
 
-    /// Shows a client to `look`, or nobody where it is not in memory.
+    /// Shows a client to `look`, or nobody where it is not in memory. Whoever is served by it notes that it was used.
     pub fn with<T>(&self, id: &str, look: impl FnOnce(Option<&CachedClient>) -> T) -> T {
         let entries = self.entries.pin();
-        look(entries.get(id).filter(|_| self.serves.load(Ordering::Relaxed)))
+        // Asked first: while this says no, what is there may be out of date.
+        look(if self.serves.load(Ordering::Relaxed) { entries.get(id) } else { None })
     }
 
     /// Reads a client from the store, with all others who wait for the same one, and remembers it.

@@ -115,20 +115,20 @@ impl CachedClient {
         std::ptr::eq(self.fields(), other.fields())
     }
 
-    /// Asks for all of it before it is needed. With many clients it lies in no cache, and it is one place; so it can be on
+    /// Asks for as much of it as a usual client has before it is needed. With many clients it lies in no cache, and it is one place; so it can be on
     /// its way while something else is computed.
     pub fn prefetch(&self) {
         prefetch::read(self.fields(), USUAL_TEXT);
     }
 
-    /// Notes that it was asked for. Read first: a line that is already marked stays shared between the workers' caches.
+    /// Notes that somebody was served by it. Read first: a line that is already marked stays shared between the workers' caches.
     pub fn note_use(&self) {
         if !self.fields().used.load(Ordering::Relaxed) {
             self.fields().used.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether it was asked for since this was asked last.
+    /// Whether somebody was served by it since this was asked last.
     #[must_use]
     pub fn take_use(&self) -> bool {
         self.fields().used.swap(false, Ordering::Relaxed)

@@ -20,6 +20,7 @@ mod assertions;
 mod audit;
 mod cli;
 mod clients_and_verifiers;
+mod clients_in_memory;
 mod dashboards;
 mod express;
 mod gateways;

@@ -6,17 +6,23 @@
 
 /// What the memory of a processor is moved in, in bytes.
 const LINE: usize = 64;
+/// So many lines are asked for at the most: a cache of the first level has hardly ten times as many.
+const MOST: usize = 64;
 
 /// Asks for every line that `place` and so many bytes `behind` it lie on, and waits for none. Nothing of `place` is read, so
 /// its size is one that the compiler knows; nothing happens where there is no such instruction.
 #[inline]
 pub fn read<T>(place: &T, behind: usize) {
     let start = std::ptr::from_ref(place).cast::<u8>();
-    // The place may begin in the middle of a line.
-    let lines = (start.addr() % LINE + size_of::<T>() + behind).div_ceil(LINE);
-    for line in 0..lines {
+    for line in 0..lines(start.addr(), size_of::<T>().saturating_add(behind)) {
         ask(start.wrapping_byte_add(line * LINE));
     }
+}
+
+/// How many lines so many bytes lie on, which may begin in the middle of one.
+const fn lines(address: usize, bytes: usize) -> usize {
+    let lines = (address % LINE).saturating_add(bytes).div_ceil(LINE);
+    if lines < MOST { lines } else { MOST }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -36,15 +42,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_place_may_be_asked_for_with_what_lies_behind_it_and_is_as_it_was() {
+    fn every_line_is_asked_for_that_a_byte_lies_on() {
+        for (address, bytes, expected) in [
+            (0, 0, 0),
+            (0, 1, 1),
+            (0, 64, 1),
+            (0, 65, 2),
+            (63, 1, 1),
+            (63, 2, 2),
+            (1, 64, 2),
+            (128, 640, 10),
+            (0, 1 << 60, MOST),
+            (63, usize::MAX, MOST),
+        ] {
+            assert_eq!(lines(address, bytes), expected, "{bytes} at {address}");
+        }
+    }
+
+    #[test]
+    fn no_place_faults_nor_does_what_lies_behind_it() {
         let bytes: Vec<u8> = (0..=255).collect();
         for byte in &bytes {
-            for behind in [0, 1, 63, 64, 1 << 20] {
+            for behind in [0, 1, 63, 64, 1 << 20, usize::MAX] {
                 read(byte, behind);
             }
         }
         read(&(), 0);
-        read(&[0_u64; 100], 0);
         assert_eq!(bytes, (0..=255).collect::<Vec<u8>>());
     }
 }
