@@ -9,6 +9,7 @@ use jeton::oauth::Secret;
 use serde_json::{Value, json};
 
 use super::{objects, printed, refused, stderr, stdout};
+use crate::support::faults::faketime_library;
 use crate::support::{Client, GENEROUS, GRANT, Home, jeton, need, wait_for};
 
 const IN_USE: &str = "keep";
@@ -33,9 +34,9 @@ fn is_marked(secret: &Value) -> bool {
 /// A command as it was run this long ago.
 fn run_before(home: &Home, days: u32, arguments: &[&str]) -> Output {
     need("faketime");
-    let mut command = Command::new("faketime");
-    command.args(["-f", &format!("-{days}d"), env!("CARGO_BIN_EXE_jeton"), "--store", &home.url()]).args(arguments);
-    command.stdin(Stdio::null()).output().unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jeton"));
+    command.env("LD_PRELOAD", faketime_library()).env("FAKETIME", format!("-{days}d"));
+    command.args(["--store", &home.url()]).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::faults::faketime_library;
 use super::need;
 use super::nursery::file;
 
@@ -37,8 +38,9 @@ impl Certificates {
     fn openssl(&self, when: &str, line: &str) {
         need("openssl");
         need("faketime");
-        let mut command = Command::new("faketime");
-        command.args(["-f", when, "openssl"]).args(line.split(' ')).current_dir(self.folder.path());
+        let mut command = Command::new("openssl");
+        command.args(line.split(' ')).current_dir(self.folder.path());
+        command.env("LD_PRELOAD", faketime_library()).env("FAKETIME", when);
         let output = command.output().unwrap();
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     }
