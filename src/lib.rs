@@ -4,9 +4,11 @@
 //! # The life of a token request
 //!
 //! 1. A worker of [`http::server`] accepts the connection; deadlines and limits stand around it.
-//! 2. [`http::routes`] finds the endpoint; the body is read within its bound.
+//! 2. [`http::routes`] finds the endpoint; the body is read within its bound. A usual token request is read where it
+//!    lies by [`http::express`], and goes on with step 3 like any other.
 //! 3. **parse**: [`oauth::TokenRequest`] and [`oauth::ClientAuth`], or a refusal: a request in doubt is none.
-//! 4. **load**: [`store::cache`] has the client in memory; only a miss asks the [`store`].
+//! 4. **load**: [`store::cache`] has the client in memory, all of it in one place ([`store::cached`]); only a miss asks
+//!    the [`store`].
 //! 5. **authenticate**: [`oauth::Client::authenticate`] compares digests in constant time.
 //! 6. **authorize**: [`oauth::Client::authorize`] decides scope and audience: an [`oauth::Grant`].
 //! 7. **sign**: [`jwt`] appends the claims to what was made ready beforehand and signs with a key of [`keys`]. A client
