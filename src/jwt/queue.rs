@@ -87,8 +87,11 @@ impl SignQueue {
     }
 
     /// Forgets a job, and calls another in its place.
-    fn give_up(&self, slot: &Rc<Slot>) {
-        let next = self.waiting.borrow_mut().remove(slot);
+    fn give_up(&self, slot: &Rc<Slot>, shard: &Shard) {
+        let mut waiting = self.waiting.borrow_mut();
+        let next = waiting.remove(slot);
+        shard.note_sign_queue(waiting.jobs.len());
+        drop(waiting);
         self.called.set(next.is_some());
         next.inspect(Waker::wake_by_ref);
     }
@@ -160,7 +163,7 @@ impl Future for Ticket<'_> {
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
         if Rc::strong_count(&self.slot) > 1 {
-            self.queue.give_up(&self.slot);
+            self.queue.give_up(&self.slot, self.shard);
         }
         let Slot { outcome, waker } = &*self.slot;
         drop((outcome.take(), waker.take()));
@@ -184,25 +187,31 @@ impl Batch<'_> {
             // No more than fit unless some were never looked at.
             for jobs in self.jobs.chunks_mut(MOST) {
                 let made = sign_for(key, jobs, position);
-                shard.count_signatures(key.algorithm(), made);
-                shard.count_batch(made);
+                // None where all who wanted this key hung up or stand in another chunk, and where signing failed.
+                if made > 0 {
+                    shard.count_signatures(key.algorithm(), made);
+                    shard.count_batch(made);
+                }
             }
         }
     }
 }
 
-/// Signs the jobs of one key; how many there were.
+/// Signs the jobs of one key; how many signatures came of it.
 fn sign_for(key: &SigningKey, jobs: &mut [Job], position: usize) -> usize {
     let (mut messages, mut signatures) = ([[].as_slice(); MOST], [[0; 64]; MOST]);
     let of_key = |job: &Job| job.key == position;
     let own = messages.iter_mut().zip(jobs.iter().filter(|job| of_key(job)));
     let count = own.map(|(message, job)| *message = job.unsigned.message()).count();
     let (Some(messages), Some(signatures)) = (messages.get(..count), signatures.get_mut(..count)) else { return 0 };
+    if count == 0 {
+        return 0;
+    }
     let signed = key.sign_batch(messages, signatures);
     for (job, signature) in jobs.iter_mut().filter(|job| of_key(job)).zip(signatures) {
         job.outcome = signed.and_then(|()| job.unsigned.fill(signature));
     }
-    count
+    if signed.is_ok() { count } else { 0 }
 }
 
 impl Drop for Batch<'_> {

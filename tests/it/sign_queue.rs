@@ -2,6 +2,8 @@
 //!
 //! A runtime of one thread polls its tasks in the order in which they were woken, so everything here is exact.
 
+mod counted;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::future::poll_fn;
