@@ -11,6 +11,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use super::policy::SigningPolicy;
 use super::private::PrivateKey;
 use super::record::KeyError;
 use crate::oauth::Algorithm;
@@ -73,7 +74,7 @@ impl PrivateJwk {
 
     fn ed25519(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let seed = member(self.d.as_ref())?;
-        let public = PrivateKey::read(Algorithm::EdDsa, &seed)?.public();
+        let public = PrivateKey::read(Algorithm::EdDsa, &seed, SigningPolicy::default())?.public();
         if *public == **member(self.x.as_ref())? { Ok(seed) } else { Err(KeyError::Mismatch) }
     }
 

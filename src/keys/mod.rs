@@ -23,7 +23,7 @@ pub mod stream;
 
 pub use jwk::thumbprint;
 pub use master::{MasterKey, MasterKeyCheck};
-pub use policy::{Acceleration, Path, SigningPolicy, VerifyAfterSign, Why};
+pub use policy::{Acceleration, PATHS, Path, SigningPolicy, VerifyAfterSign, Why};
 pub use private::Signature;
 pub use record::{KeyError, KeyRecord, Kid};
 pub use rotation::Lead;

@@ -1,13 +1,13 @@
 //! How Ed25519 keys sign: what the operator decides, and what came of it. Leaves both to `ed25519_lanes`, whose words
 //! these are.
 
-pub use ed25519_lanes::{Acceleration, Path, VerifyAfterSign, Why};
+pub use ed25519_lanes::{Acceleration, Path, Policy as SigningPolicy, VerifyAfterSign, Why};
 
-/// What the operator decides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SigningPolicy {
-    /// Whether the vector instructions of the processor are used where it has them.
-    pub acceleration: Acceleration,
-    /// Whether signatures are verified before they leave.
-    pub verify: VerifyAfterSign,
-}
+/// Every way to sign, with the name that metrics have for it.
+pub const PATHS: [(&str, Path); 5] = [
+    ("lanes", Path::Lanes),
+    ("switched_off", Path::Portable(Why::SwitchedOff)),
+    ("unsupported", Path::Portable(Why::Unsupported)),
+    ("self_test_failed", Path::Portable(Why::SelfTestFailed)),
+    ("fault_found", Path::Portable(Why::FaultFound)),
+];

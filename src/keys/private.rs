@@ -44,7 +44,7 @@ impl AsRef<[u8]> for Signature {
 
 /// What only the holder of a key can do.
 pub(super) enum PrivateKey {
-    Ed25519(Box<Signer>),
+    Ed25519(Signer),
     P256(EcdsaKeyPair),
     Rsa { pair: RsaKeyPair, padding: &'static dyn RsaEncoding },
 }
@@ -87,28 +87,18 @@ pub(super) fn verifies(algorithm: Algorithm, public: &[u8], message: &[u8], sign
 }
 
 impl PrivateKey {
-    pub(super) fn from_seed(seed: &[u8; 32]) -> Self {
-        Self::Ed25519(Box::new(Signer::from_seed(seed)))
-    }
-
-    /// The same key, signing as the policy says; it is about Ed25519 alone.
-    pub(super) fn with(self, policy: SigningPolicy) -> Self {
-        let Self::Ed25519(signer) = self else { return self };
-        Self::Ed25519(Box::new(signer.acceleration(policy.acceleration).verify_after_sign(policy.verify)))
-    }
-
     /// By which code an Ed25519 key signs.
     pub(super) fn path(&self) -> Option<Path> {
         if let Self::Ed25519(signer) = self { Some(signer.path()) } else { None }
     }
 
-    /// Reads what [`generate`] made, or what came from elsewhere in the same form.
-    pub(super) fn read(algorithm: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
+    /// Reads what [`generate`] made, or what came from elsewhere in the same form. The policy is about Ed25519 alone.
+    pub(super) fn read(algorithm: Algorithm, secret: &[u8], policy: SigningPolicy) -> Result<Self, KeyError> {
         let unusable = |_| KeyError::Unusable;
         let padding: &'static dyn RsaEncoding = match algorithm {
             Algorithm::EdDsa => {
                 let seed = Zeroizing::new(<[u8; 32]>::try_from(secret).map_err(|_| KeyError::Unusable)?);
-                return Ok(Self::from_seed(&seed));
+                return Ok(Self::Ed25519(Signer::from_seed_with(&seed, policy)));
             }
             Algorithm::Es256 => {
                 let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, secret);

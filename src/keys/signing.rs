@@ -31,7 +31,11 @@ impl SigningKey {
     /// # Errors
     /// When it is no sound key of this algorithm.
     pub fn read(algorithm: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
-        let private = PrivateKey::read(algorithm, secret)?;
+        Self::read_with(algorithm, secret, SigningPolicy::default())
+    }
+
+    fn read_with(algorithm: Algorithm, secret: &[u8], policy: SigningPolicy) -> Result<Self, KeyError> {
+        let private = PrivateKey::read(algorithm, secret, policy)?;
         let jwk = Jwk::new(algorithm, &private.public())?;
         let header = format!(r#"{{"alg":"{algorithm}","typ":"at+jwt","kid":"{}"}}"#, jwk.kid);
         Ok(Self {
@@ -59,8 +63,7 @@ impl SigningKey {
     pub fn open_with(record: &KeyRecord, master: &MasterKey, policy: SigningPolicy) -> Result<Self, KeyError> {
         let algorithm = record.algorithm()?;
         let secret = master.open(record.kid.as_str(), &record.sealed)?;
-        let key = Self::read(algorithm, &secret)?;
-        let key = Self { private: key.private.with(policy), ..key };
+        let key = Self::read_with(algorithm, &secret, policy)?;
         if key.kid != record.kid || *key.public() != *record.public {
             return Err(KeyError::Mismatch);
         }

@@ -17,7 +17,7 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ed25519_dalek::{Signer as _, SigningKey};
-use ed25519_lanes::{Acceleration, ExpandedSecretKey, Signature, Signer, VerifyAfterSign};
+use ed25519_lanes::{Acceleration, ExpandedSecretKey, Policy, Signature, Signer, VerifyAfterSign};
 
 const SEED: [u8; 32] = [7; 32];
 const MESSAGE: [u8; 420] = [b'a'; 420];
@@ -76,9 +76,10 @@ fn sign(criterion: &mut Criterion<ProcessorTime>) {
     group.bench_function("ed25519-dalek", |bencher| bencher.iter(|| dalek.sign(black_box(&MESSAGE))));
     group.bench_function("aws-lc-rs", |bencher| bencher.iter(|| aws.sign(black_box(&MESSAGE))));
     let (expanded, public) = (ExpandedSecretKey::from(&SEED), dalek.verifying_key());
-    let signer = Signer::new(&expanded, &public).unwrap();
-    let portable = Signer::new(&expanded, &public).unwrap().acceleration(Acceleration::Off);
-    let verified = Signer::new(&expanded, &public).unwrap().verify_after_sign(VerifyAfterSign::All);
+    let new = |policy| Signer::new_with(&expanded, &public, policy).unwrap();
+    let signer = new(Policy::default());
+    let portable = new(Policy { acceleration: Acceleration::Off, ..Policy::default() });
+    let verified = new(Policy { verify: VerifyAfterSign::All, ..Policy::default() });
     for (name, signer) in [(format!("{:?}", signer.path()), &signer), ("without lanes".to_owned(), &portable)] {
         group.bench_function(format!("{name}, one"), |bencher| bencher.iter(|| signer.sign(black_box(&MESSAGE))));
         for n in [1, 2, 4, 8, 16, 32, 64] {

@@ -4,8 +4,8 @@
 //! Signatures of a fixed key and message are timed among those of random ones of the same length, in random order, and
 //! Welch's t-test asks whether the two samples have one mean: of all measurements, and of those below a row of
 //! thresholds, since the slow tail is the machine's doing and hides what is not. A t beyond 4.5 in either direction is
-//! suspicious, one beyond 10 proves a dependence. Key and messages are moved to the same place before each measurement:
-//! where in memory they are makes a difference of nanoseconds. Two cases watch over the instrument: in one nothing
+//! suspicious, one beyond 10 proves a dependence. The signer is made and the messages are copied in the same place before
+//! each measurement: where in memory they are makes a difference of nanoseconds. Two cases watch over the instrument: in one nothing
 //! differs between the classes, and in one half of the random messages are a block longer, which must be found.
 //!
 //! `cargo bench -p ed25519-lanes --bench timing`; `LANES_TIMING` sets the number of measurements of each case. Ends
@@ -27,7 +27,7 @@ use std::time::Instant;
 use ed25519_lanes::{Signature, Signer};
 use sha2::{Digest as _, Sha512};
 
-/// Signers and messages of each class.
+/// Seeds and messages of each class.
 const PLACES: usize = 64;
 const LENGTH: usize = 420;
 const SUSPICIOUS: f64 = 4.5;
@@ -66,10 +66,10 @@ impl Source {
     }
 }
 
-/// The signers and messages of one class.
+/// The seeds and messages of one class.
 struct Class(Vec<Inputs>);
 
-type Inputs = (Signer, Vec<Vec<u8>>);
+type Inputs = ([u8; 32], Vec<Vec<u8>>);
 
 impl Class {
     fn new(case: Case, source: &mut Source, is_random: bool) -> Self {
@@ -80,7 +80,7 @@ impl Class {
             let length = if is_random && at.is_multiple_of(2) { LENGTH + case.longer } else { LENGTH };
             let random = is_random && case.random_messages;
             let message = |_| if random { source.message(length) } else { fixed_message.clone() };
-            (Signer::from_seed(seed[..32].try_into().unwrap()), (0..case.batch).map(message).collect())
+            (seed[..32].try_into().unwrap(), (0..case.batch).map(message).collect())
         };
         Self((0..PLACES).map(place).collect())
     }
@@ -88,7 +88,9 @@ impl Class {
 
 /// Where all inputs are signed.
 struct Bench {
-    signer: Signer,
+    signer: Option<Signer>,
+    /// Where the key of the first signer was.
+    place: Option<usize>,
     buffer: Vec<u8>,
     signatures: Vec<Signature>,
 }
@@ -96,16 +98,16 @@ struct Bench {
 impl Bench {
     fn new(case: Case) -> Self {
         let buffer = vec![0; case.batch * (LENGTH + case.longer)];
-        Self {
-            signer: Signer::from_seed(&[0; 32]),
-            buffer,
-            signatures: vec![Signature::from_bytes(&[0; 64]); case.batch],
-        }
+        Self { signer: None, place: None, buffer, signatures: vec![Signature::from_bytes(&[0; 64]); case.batch] }
     }
 
     /// Signs, and says how many nanoseconds that took.
-    fn measure(&mut self, (signer, messages): &mut Inputs) -> f64 {
-        std::mem::swap(&mut self.signer, signer);
+    fn measure(&mut self, (seed, messages): &Inputs) -> f64 {
+        // Only then is its place free for the next one.
+        drop(self.signer.take());
+        let signer = self.signer.insert(Signer::from_seed(seed));
+        let place = std::ptr::from_ref(signer.verifying_key()).addr();
+        assert_eq!(place, *self.place.get_or_insert(place), "this key is elsewhere");
         let room = self.buffer.len() / messages.len();
         for (message, place) in messages.iter().zip(self.buffer.chunks_mut(room)) {
             place[..message.len()].copy_from_slice(message);
@@ -113,23 +115,21 @@ impl Bench {
         let places = messages.iter().zip(self.buffer.chunks(room));
         let slices: Vec<&[u8]> = places.map(|(message, place)| &place[..message.len()]).collect();
         let began = Instant::now();
-        self.signer.sign_batch(black_box(&slices), black_box(&mut self.signatures)).unwrap();
-        let time = began.elapsed().as_nanos() as f64;
-        std::mem::swap(&mut self.signer, signer);
-        time
+        signer.sign_batch(black_box(&slices), black_box(&mut self.signatures)).unwrap();
+        began.elapsed().as_nanos() as f64
     }
 }
 
 /// The measurements of both classes, in the order in which they were made.
 fn measure(case: Case, count: usize) -> [Vec<f64>; 2] {
     let mut source = Source(7 << 40);
-    let mut classes = [false, true].map(|is_random| Class::new(case, &mut source, is_random));
+    let classes = [false, true].map(|is_random| Class::new(case, &mut source, is_random));
     let mut bench = Bench::new(case);
     let mut times = [Vec::new(), Vec::new()];
     for at in 0..count {
         let [choice, place, ..] = source.next();
         let class = usize::from(choice & 1);
-        let time = bench.measure(&mut classes[class].0[usize::from(place) % PLACES]);
+        let time = bench.measure(&classes[class].0[usize::from(place) % PLACES]);
         // The first ones warm the caches up.
         if at > count / 20 {
             times[class].push(time);

@@ -1,7 +1,8 @@
-//! The fast path of this process: found, built and tested once.
+//! The fast path of this process: found, built and tested once, and believed until a fault of it is found.
 //!
 //! The table of the base point is the same for every key, so all signers share one. It is made when the first key is
-//! read, and so is the self-test; signing finds both ready.
+//! read, and so is the self-test; signing finds both ready. What a signer of any key finds wrong is wrong for all of
+//! them, for those made later as well: the self-test of a new key may well pass by a wrong bit of the table.
 
 use std::sync::OnceLock;
 
@@ -16,7 +17,6 @@ use crate::ifma::Ifma as Best;
 use crate::key::Key;
 use crate::lanes::Lanes;
 use crate::policy::Why;
-use crate::scalar::Secret;
 use crate::sign::{Alone, Batch, Context};
 use crate::table::{Build, Table};
 
@@ -37,7 +37,34 @@ const KNOWN_ANSWER: [u8; 32] = [
 /// An engine, in whatever lanes.
 pub(crate) trait Fast: Send + Sync {
     /// Signs each message; the slices are equally long.
-    fn sign(&self, key: (&Key, &Secret), messages: &[&[u8]], signatures: &mut [Signature]);
+    fn sign(&self, key: &Key, messages: &[&[u8]], signatures: &mut [Signature]);
+}
+
+/// An engine for all signers of a process, until one of them finds a fault of it.
+pub(crate) struct Shared {
+    engine: Box<dyn Fast>,
+    fault: OnceLock<Why>,
+}
+
+impl Shared {
+    pub(crate) fn new(engine: impl Fast + 'static) -> Self {
+        Self { engine: Box::new(engine), fault: OnceLock::new() }
+    }
+
+    /// The engine, while nothing is known against it.
+    pub(crate) fn engine(&self) -> Option<&dyn Fast> {
+        if self.fault.get().is_some() { None } else { Some(&*self.engine) }
+    }
+
+    /// What is known against it.
+    pub(crate) fn fault(&self) -> Option<Why> {
+        self.fault.get().copied()
+    }
+
+    /// From now on nobody signs by it. What was found first stays the reason.
+    pub(crate) fn distrust(&self, why: Why) {
+        self.fault.get_or_init(|| why);
+    }
 }
 
 /// The processor, and the table of the base point.
@@ -47,9 +74,9 @@ pub(crate) struct Engine<V: Lanes> {
 }
 
 /// The one of this process, or why there is none.
-pub(crate) fn find() -> Result<&'static dyn Fast, Why> {
-    static ENGINE: OnceLock<Result<Engine<Best>, Why>> = OnceLock::new();
-    match ENGINE.get_or_init(set_up) {
+pub(crate) fn find() -> Result<&'static Shared, Why> {
+    static ENGINE: OnceLock<Result<Shared, Why>> = OnceLock::new();
+    match ENGINE.get_or_init(|| set_up().map(Shared::new)) {
         Ok(engine) => Ok(engine),
         Err(why) => Err(*why),
     }
@@ -70,22 +97,21 @@ impl<V: Lanes> Engine<V> {
     /// Whether the signatures of the self-test come out as they must, from batches and one by one.
     pub(crate) fn is_sound(&self) -> bool {
         let key = Key::from_seed(&SEED);
-        let secret = Secret::new(&key.scalar);
         let bytes = [0xa5; 7 * KNOWN_MESSAGES];
         let messages: Vec<&[u8]> = messages(&bytes).collect();
         let mut together = vec![Signature::from_bytes(&[0; 64]); KNOWN_MESSAGES];
-        self.sign((&key, &secret), &messages, &mut together);
+        self.sign(&key, &messages, &mut together);
         let mut apart = together.clone();
         for (message, signature) in messages.iter().zip(&mut apart) {
-            self.sign((&key, &secret), &[message], std::slice::from_mut(signature));
+            self.sign(&key, &[message], std::slice::from_mut(signature));
         }
         [together, apart].iter().all(|signatures| digest(signatures).starts_with(&KNOWN_ANSWER))
     }
 }
 
 impl<V: Lanes> Fast for Engine<V> {
-    fn sign(&self, (key, secret): (&Key, &Secret), messages: &[&[u8]], signatures: &mut [Signature]) {
-        let context = Context { key, secret, table: &self.table };
+    fn sign(&self, key: &Key, messages: &[&[u8]], signatures: &mut [Signature]) {
+        let context = Context { key, table: &self.table };
         if let ([message], [signature]) = (messages, &mut *signatures) {
             *signature = V::run(self.cpu, Alone { context, message });
             return zeroize_stack::<ALONE_STACK>();

@@ -43,5 +43,5 @@ pub use ed25519_dalek::hazmat::ExpandedSecretKey;
 pub use ed25519_dalek::{Signature, VerifyingKey};
 
 pub use key::KeyMismatch;
-pub use policy::{Acceleration, Path, VerifyAfterSign, Why};
+pub use policy::{Acceleration, Path, Policy, VerifyAfterSign, Why};
 pub use signer::{SignError, Signer};

@@ -2,6 +2,15 @@
 
 use std::num::NonZeroU32;
 
+/// All that a caller decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether the vector instructions of the processor are used where it has them.
+    pub acceleration: Acceleration,
+    /// Whether signatures are verified before they leave.
+    pub verify: VerifyAfterSign,
+}
+
 /// Whether the vector instructions of the processor are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Acceleration {
@@ -44,8 +53,8 @@ pub enum Why {
     SwitchedOff,
     /// The processor has no AVX-512 IFMA.
     Unsupported,
-    /// The fast path did not make the signatures that it must.
+    /// The fast path did not make the signatures that it must, when it was set up or when a key was read.
     SelfTestFailed,
-    /// A signature of the fast path did not verify.
+    /// A signature of the fast path did not verify: of this key or of another.
     FaultFound,
 }

@@ -3,7 +3,7 @@
 //! With the seed at hand aws-lc-rs signs, which is nearly twice as fast as ed25519-dalek. Without it (its API takes no
 //! expanded key) the signatures are put together from the parts of curve25519-dalek, several with one inversion among
 //! them: to encode a point takes one inversion mod p, a quarter of the whole, and n of them cost one and 3n products
-//! (Montgomery's trick).
+//! (Montgomery's trick). What that leaves on the stack, of hash states above all, is wiped; aws-lc-rs sees to its own.
 
 use aws_lc_rs::signature::Ed25519KeyPair;
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
@@ -11,33 +11,40 @@ use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::Identity as _;
 use ed25519_dalek::Signature;
 use sha2::{Digest as _, Sha512};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::{Zeroize as _, Zeroizing, zeroize_stack};
 
 use crate::key::Key;
 
 /// Points that share an inversion.
 const SHARED: usize = 8;
+/// More than signing leaves on the stack, in bytes.
+const STACK: usize = 16 << 10;
 
 /// Signs by aws-lc-rs; `None` when it fails, which it never does for a sound key.
 pub(crate) fn sign_by_pair(pair: &Ed25519KeyPair, message: &[u8]) -> Option<Signature> {
     Signature::from_slice(pair.try_sign(message).ok()?.as_ref()).ok()
 }
 
-/// Signs one message.
-pub(crate) fn sign(key: &Key, message: &[u8]) -> Signature {
-    let r = nonce(key, message);
-    let point = EdwardsPoint::mul_base(&r).compress();
-    finish(key, message, (&r, point))
-}
-
 /// Signs each message; the slices are equally long.
 pub(crate) fn sign_batch(key: &Key, messages: &[&[u8]], signatures: &mut [Signature]) {
+    sign_all(key, messages, signatures);
+    zeroize_stack::<STACK>();
+}
+
+#[inline(never)]
+fn sign_all(key: &Key, messages: &[&[u8]], signatures: &mut [Signature]) {
     for (messages, signatures) in messages.chunks(SHARED).zip(signatures.chunks_mut(SHARED)) {
         match (messages, signatures) {
             ([message], [signature]) => *signature = sign(key, message),
             (messages, signatures) => sign_shared(key, messages, signatures),
         }
     }
+}
+
+fn sign(key: &Key, message: &[u8]) -> Signature {
+    let r = nonce(key, message);
+    let point = EdwardsPoint::mul_base(&r).compress();
+    finish(key, message, (&r, point))
 }
 
 fn sign_shared(key: &Key, messages: &[&[u8]], signatures: &mut [Signature]) {

@@ -19,19 +19,22 @@ const R2: [u64; 5] = [0x9_d265_e952_d13b, 0xd_63c7_15be_a69f, 0x5_be65_cb68_7604
 pub(crate) struct Scalar<V>([V; 5]);
 
 /// A key's secret scalar a, as a R² mod l.
-#[derive(zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
+#[derive(Default, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub(crate) struct Secret([u64; 5]);
 
 impl Secret {
     /// From a mod l, whatever computes modulo l: `ed25519-dalek` does.
     pub(crate) fn new(a: &curve25519_dalek::scalar::Scalar) -> Self {
         use curve25519_dalek::scalar::Scalar;
+        use zeroize::Zeroizing;
         let mut r = Scalar::ONE;
         for _ in 0..260 {
             r += r;
         }
-        let a_r2 = zeroize::Zeroizing::new(a * r * r);
-        Self(radix::limbs(radix::words(a_r2.as_bytes())))
+        let a_r = Zeroizing::new(a * r);
+        let a_r2 = Zeroizing::new(*a_r * r);
+        let words = Zeroizing::new(radix::words(a_r2.as_bytes()));
+        Self(radix::limbs(*words))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::key::Key;
 use crate::lanes::{Lanes, Work, each_of_four};
 use crate::message::Blocks;
 use crate::point::Projective;
-use crate::scalar::{Scalar, Secret};
+use crate::scalar::Scalar;
 use crate::sha512::Hash;
 use crate::table::{SPLIT_WINDOWS, Table, WINDOWS};
 
@@ -28,7 +28,6 @@ const LANES: usize = 4;
 #[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) key: &'a Key,
-    pub(crate) secret: &'a Secret,
     pub(crate) table: &'a Table,
 }
 
@@ -65,7 +64,7 @@ impl<V: Lanes> Work<V> for Batch<'_> {
             let [r, s, t, u] = points;
             let blocks = [(r, a), (s, b), (t, c), (u, d)];
             let blocks = each_of_four(blocks, |(point, message)| answer_blocks(context.key, point, message));
-            let scalars = nonce.plus_product(V::run(cpu, Hash(blocks.each_ref())), context.secret).to_bytes();
+            let scalars = nonce.plus_product(V::run(cpu, Hash(blocks.each_ref())), &context.key.secret).to_bytes();
             for ((signature, point), scalar) in signatures.iter_mut().zip(points).zip(scalars) {
                 *signature = Signature::from_components(*point, scalar);
             }
@@ -90,7 +89,7 @@ impl<V: Lanes> Work<V> for Alone<'_> {
         let point = context.table.multiply_split(cpu, &Digits::of(nonce, SPLIT_WINDOWS)).projective();
         let [encoded, ..] = encode::encode_same(point);
         let blocks = answer_blocks(context.key, &encoded, message);
-        let [scalar, ..] = nonce.plus_product(V::run(cpu, Hash([&blocks; LANES])), context.secret).to_bytes();
+        let [scalar, ..] = nonce.plus_product(V::run(cpu, Hash([&blocks; LANES])), &context.key.secret).to_bytes();
         Signature::from_components(encoded, scalar)
     }
 }
@@ -133,8 +132,7 @@ mod tests {
         for n in 0..=Batch::MAX {
             let dalek = SigningKey::from_bytes(&[u8::try_from(n).unwrap(); 32]);
             let key = Key::from_seed(dalek.as_bytes());
-            let secret = Secret::new(&key.scalar);
-            let context = Context { key: &key, secret: &secret, table: &table };
+            let context = Context { key: &key, table: &table };
             let messages: Vec<&[u8]> = (0..n).map(|i| &bytes[i..(17 * i * (n + 3)) % 601 + i]).collect();
             let mut signatures = vec![Signature::from_bytes(&[0; 64]); n];
             Emulated::run((), Batch { context, messages: &messages, signatures: &mut signatures });

@@ -1,15 +1,13 @@
 //! The one type that users hold: a key, and the fastest code that may sign with it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use aws_lc_rs::signature::Ed25519KeyPair;
 use ed25519_dalek::hazmat::ExpandedSecretKey;
 use ed25519_dalek::{Signature, VerifyingKey};
+use zeroize::zeroize_stack;
 
-use crate::engine::{self, Fast};
+use crate::engine::{self, Shared};
 use crate::key::{Key, KeyMismatch};
-use crate::policy::{Acceleration, Path, VerifyAfterSign, Why};
-use crate::scalar::Secret;
+use crate::policy::{Acceleration, Path, Policy, VerifyAfterSign, Why};
 use crate::{check, portable};
 
 /// Why there is no signature.
@@ -32,70 +30,80 @@ impl std::fmt::Display for SignError {
 
 impl std::error::Error for SignError {}
 
+/// More than reading a key leaves on the stack, in bytes.
+const READING_STACK: usize = 16 << 10;
+
 /// Signs with one key, one message or many at once.
 ///
 /// Signing takes `&self`, no lock and no allocation (but for what [`VerifyAfterSign`] costs), so a signer is shared
-/// between threads as it is. To make one takes a tenth of a millisecond, the first one of a process one millisecond.
+/// between threads as it is. It may be moved: secrets are where it points to. To make one takes a tenth of a
+/// millisecond, the first one of a process one millisecond.
 pub struct Signer {
-    key: Key,
+    key: Box<Key>,
     /// For the portable path; only a seed can be turned into one.
     pair: Option<Ed25519KeyPair>,
-    fast: Result<(&'static dyn Fast, Secret), Why>,
-    has_fault: AtomicBool,
+    fast: Result<&'static Shared, Why>,
     verify: VerifyAfterSign,
 }
 
 impl Signer {
-    /// A signer of an expanded key.
+    /// A signer of an expanded key, by the usual policy.
     ///
     /// # Errors
     /// When `public` is not the public key of `secret`.
     pub fn new(secret: &ExpandedSecretKey, public: &VerifyingKey) -> Result<Self, KeyMismatch> {
-        Ok(Self::of(Key::new(secret, public)?, None))
+        Self::new_with(secret, public, Policy::default())
     }
 
-    /// A signer of the key of this seed (RFC 8032's private key). The same as [`Signer::new`], but faster where the
-    /// portable path is taken.
+    /// The same, by another policy.
+    ///
+    /// # Errors
+    /// As [`Signer::new`].
+    pub fn new_with(secret: &ExpandedSecretKey, public: &VerifyingKey, policy: Policy) -> Result<Self, KeyMismatch> {
+        let key = Key::new(secret, public).map(|key| Self::of(key, None, policy));
+        zeroize_stack::<READING_STACK>();
+        key
+    }
+
+    /// A signer of the key of this seed (RFC 8032's private key), by the usual policy. The same as [`Signer::new`], but
+    /// faster where the portable path is taken.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self::of(Key::from_seed(seed), Ed25519KeyPair::from_seed_unchecked(seed).ok())
+        Self::from_seed_with(seed, Policy::default())
     }
 
-    fn of(key: Key, pair: Option<Ed25519KeyPair>) -> Self {
-        let fast = engine::find().map(|engine| (engine, Secret::new(&key.scalar)));
-        let (has_fault, verify) = (AtomicBool::new(false), VerifyAfterSign::Off);
-        let signer = Self { key, pair, fast, has_fault, verify };
-        signer.tested()
+    /// The same, by another policy.
+    #[must_use]
+    pub fn from_seed_with(seed: &[u8; 32], policy: Policy) -> Self {
+        let signer = Self::of(Key::from_seed(seed), Ed25519KeyPair::from_seed_unchecked(seed).ok(), policy);
+        zeroize_stack::<READING_STACK>();
+        signer
+    }
+
+    #[inline(never)]
+    fn of(key: Box<Key>, pair: Option<Ed25519KeyPair>, policy: Policy) -> Self {
+        let fast = match policy.acceleration {
+            Acceleration::Detect => engine::find(),
+            Acceleration::Off => Err(Why::SwitchedOff),
+        };
+        Self { key, pair, fast, verify: policy.verify }.tested()
     }
 
     /// The engine was tested with a key of its own; this key may be misread nevertheless.
-    fn tested(mut self) -> Self {
+    fn tested(self) -> Self {
         let messages: [&[u8]; 2] = [b"", b"ed25519-lanes"];
         let mut made = [none(); 2];
         let mut known = made;
-        portable::sign_batch(&self.key, &messages, &mut known);
-        if let Ok((engine, secret)) = &self.fast {
-            engine.sign((&self.key, secret), &messages, &mut made);
+        if let Ok(shared) = self.fast
+            && let Some(engine) = shared.engine()
+        {
+            engine.sign(&self.key, &messages, &mut made);
+            portable::sign_batch(&self.key, &messages, &mut known);
             if made != known {
-                self.fast = Err(Why::SelfTestFailed);
+                shared.distrust(Why::SelfTestFailed);
             }
         }
         self
-    }
-
-    /// The same signer with vector instructions or without; [`Acceleration::Detect`] by default.
-    #[must_use]
-    pub fn acceleration(self, acceleration: Acceleration) -> Self {
-        match acceleration {
-            Acceleration::Detect => Self { verify: self.verify, ..Self::of(self.key, self.pair) },
-            Acceleration::Off => Self { fast: Err(Why::SwitchedOff), ..self },
-        }
-    }
-
-    /// The same signer with signatures verified before they leave; [`VerifyAfterSign::Off`] by default.
-    #[must_use]
-    pub fn verify_after_sign(self, verify: VerifyAfterSign) -> Self {
-        Self { verify, ..self }
     }
 
     /// The public key.
@@ -104,12 +112,12 @@ impl Signer {
         &self.key.public
     }
 
-    /// By which code this signer signs from now on. It changes when a fault is found, so look again now and then.
+    /// By which code this signer signs from now on. It changes when a fault is found by a signer of any key, and then
+    /// for all of the process that use the same code; so look again now and then.
     #[must_use]
     pub fn path(&self) -> Path {
         match self.fast {
-            Ok(_) if self.has_fault.load(Ordering::Relaxed) => Path::Portable(Why::FaultFound),
-            Ok(_) => Path::Lanes,
+            Ok(shared) => shared.fault().map_or(Path::Lanes, Path::Portable),
             Err(why) => Path::Portable(why),
         }
     }
@@ -128,21 +136,25 @@ impl Signer {
     /// multiples of 4 make the most of it.
     ///
     /// # Errors
-    /// When the slices differ in length; with [`Signer::verify_after_sign`], when no sound signatures can be made. No
+    /// When the slices differ in length; with [`VerifyAfterSign`], when no sound signatures can be made. No
     /// signature of the call is left in `signatures` then.
     pub fn sign_batch(&self, messages: &[&[u8]], signatures: &mut [Signature]) -> Result<(), SignError> {
         if messages.len() != signatures.len() {
             return Err(SignError::Lengths);
         }
-        if let (Ok((engine, secret)), Path::Lanes) = (&self.fast, self.path()) {
-            engine.sign((&self.key, secret), messages, signatures);
+        if let Ok(shared) = self.fast
+            && let Some(engine) = shared.engine()
+        {
+            engine.sign(&self.key, messages, signatures);
             if !check::is_wanted(self.verify, signatures) || self.are_sound(messages, signatures) {
                 return Ok(());
             }
-            self.has_fault.store(true, Ordering::Relaxed);
+            shared.distrust(Why::FaultFound);
         }
         let made = self.sign_portably(messages, signatures);
-        let wanted = self.has_fault.load(Ordering::Relaxed) || check::is_wanted(self.verify, signatures);
+        // Whatever made that fault may make another.
+        let is_suspect = self.path() == Path::Portable(Why::FaultFound);
+        let wanted = is_suspect || check::is_wanted(self.verify, signatures);
         if made && (!wanted || self.are_sound(messages, signatures)) {
             return Ok(());
         }
@@ -184,70 +196,106 @@ mod tests {
 
     use super::*;
     use crate::emulated::Emulated;
-    use crate::engine::Engine;
     use crate::engine::tests::damaged;
+    use crate::engine::{Engine, Fast};
+    use crate::scalar::Secret;
 
     const SEED: [u8; 32] = [4; 32];
+    const OTHER: [u8; 32] = [5; 32];
 
     fn messages() -> Vec<[u8; 8]> {
         (0..200_u64).map(u64::to_le_bytes).collect()
     }
 
-    /// Signs everything, and says whether dalek's signatures came out.
-    fn is_right(signer: &Signer) -> Result<bool, SignError> {
+    /// Signs everything, and says whether dalek's signatures for this seed came out.
+    fn is_right(signer: &Signer, seed: &[u8; 32]) -> Result<bool, SignError> {
         let messages = messages();
         let slices: Vec<&[u8]> = messages.iter().map(<[u8; 8]>::as_slice).collect();
         let mut signatures = vec![none(); slices.len()];
         let made = signer.sign_batch(&slices, &mut signatures);
-        let dalek = SigningKey::from_bytes(&SEED);
+        let dalek = SigningKey::from_bytes(seed);
         let right = slices.iter().zip(&signatures).all(|(message, signature)| dalek.sign(message) == *signature);
         assert!(made.is_ok() || signatures == vec![none(); slices.len()], "a refused signature was left");
         made.map(|()| right)
     }
 
-    /// The signer on another engine, with a key for it.
-    fn on(engine: impl Fast + 'static, seed: [u8; 32]) -> Signer {
-        let secret = Secret::new(&Key::from_seed(&seed).scalar);
-        Signer { fast: Ok((Box::leak(Box::new(engine)), secret)), ..Signer::from_seed(&SEED) }
+    /// An engine as a process has one; what is found of it is not found of any other test's.
+    fn shared(engine: impl Fast + 'static) -> &'static Shared {
+        Box::leak(Box::new(Shared::new(engine)))
+    }
+
+    /// A signer on that engine, as it is before its key is tested.
+    fn on(engine: &'static Shared, seed: &[u8; 32], verify: VerifyAfterSign) -> Signer {
+        Signer { fast: Ok(engine), ..Signer::from_seed_with(seed, Policy { verify, acceleration: Acceleration::Off }) }
     }
 
     #[test]
     fn a_fault_leads_to_wrong_signatures_unless_they_are_verified() {
-        let signer = on(damaged(), SEED);
-        assert_eq!(is_right(&signer), Ok(false), "or the test below shows nothing");
+        let signer = on(shared(damaged()), &SEED, VerifyAfterSign::Off);
+        assert_eq!(is_right(&signer, &SEED), Ok(false), "or the tests below show nothing");
         assert_eq!(signer.path(), Path::Lanes);
     }
 
     #[test]
     fn a_fault_that_is_found_turns_the_fast_path_off_and_the_signatures_are_made_anew() {
-        let signer = on(damaged(), SEED).verify_after_sign(VerifyAfterSign::All);
-        assert_eq!(is_right(&signer), Ok(true));
+        let signer = on(shared(damaged()), &SEED, VerifyAfterSign::All);
+        assert_eq!(is_right(&signer, &SEED), Ok(true));
         assert_eq!(signer.path(), Path::Portable(Why::FaultFound));
-        assert_eq!(is_right(&signer), Ok(true));
+        assert_eq!(is_right(&signer, &SEED), Ok(true));
+    }
+
+    #[test]
+    fn a_fault_that_one_key_finds_turns_the_fast_path_off_for_every_key_now_and_later() {
+        let engine = shared(damaged());
+        let [one, other] = [(&SEED, VerifyAfterSign::All), (&OTHER, VerifyAfterSign::Off)]
+            .map(|(seed, verify)| on(engine, seed, verify));
+        assert_eq!(is_right(&other, &OTHER), Ok(false), "it does not look");
+        assert_eq!(is_right(&one, &SEED), Ok(true));
+        let later = on(engine, &OTHER, VerifyAfterSign::Off).tested();
+        for signer in [&other, &later] {
+            assert_eq!(signer.path(), Path::Portable(Why::FaultFound));
+            assert_eq!(is_right(signer, &OTHER), Ok(true));
+        }
+    }
+
+    /// Otherwise a new key after a fault would say that all is well again.
+    #[test]
+    fn the_test_of_a_key_may_pass_by_a_fault() {
+        let engine = shared(damaged());
+        let passes = |seed: u8| on(engine, &[seed; 32], VerifyAfterSign::Off).tested().path() == Path::Lanes;
+        assert!((0..20).any(passes));
     }
 
     #[test]
     fn a_signer_that_misreads_its_key_fails_the_test_of_the_key() {
-        assert_eq!(on(Engine::<Emulated>::new(()), SEED).tested().path(), Path::Lanes);
-        let signer = on(Engine::<Emulated>::new(()), [5; 32]).tested();
+        let engine = shared(Engine::<Emulated>::new(()));
+        let mut signer = on(engine, &SEED, VerifyAfterSign::Off).tested();
+        assert_eq!(signer.path(), Path::Lanes);
+        signer.key.secret = Secret::new(&Key::from_seed(&OTHER).scalar);
+        assert_eq!(is_right(&signer, &SEED), Ok(false));
+        let signer = signer.tested();
         assert_eq!(signer.path(), Path::Portable(Why::SelfTestFailed));
-        assert_eq!(is_right(&signer), Ok(true));
+        assert_eq!(is_right(&signer, &SEED), Ok(true));
+        assert_eq!(on(engine, &OTHER, VerifyAfterSign::Off).path(), signer.path(), "who misreads one, misreads others");
     }
 
     #[test]
     fn signatures_that_neither_path_makes_right_are_refused() {
-        let pair = Ed25519KeyPair::from_seed_unchecked(&[5; 32]).ok();
-        let signer = Signer { pair, fast: Err(Why::SwitchedOff), ..Signer::from_seed(&SEED) };
-        assert_eq!(is_right(&signer), Ok(false));
-        assert_eq!(is_right(&signer.verify_after_sign(VerifyAfterSign::All)), Err(SignError::Fault));
+        let misread = |verify| {
+            let pair = Ed25519KeyPair::from_seed_unchecked(&OTHER).ok();
+            let policy = Policy { verify, acceleration: Acceleration::Off };
+            Signer { pair, ..Signer::from_seed_with(&SEED, policy) }
+        };
+        assert_eq!(is_right(&misread(VerifyAfterSign::Off), &SEED), Ok(false));
+        assert_eq!(is_right(&misread(VerifyAfterSign::All), &SEED), Err(SignError::Fault));
     }
 
     #[test]
-    fn acceleration_is_what_was_said_last() {
-        let signer = Signer::from_seed(&SEED);
-        let detected = signer.path();
-        let off = signer.acceleration(Acceleration::Off);
-        assert_eq!(off.path(), Path::Portable(Why::SwitchedOff));
-        assert_eq!(off.acceleration(Acceleration::Detect).path(), detected);
+    fn acceleration_is_as_the_policy_says() {
+        let path =
+            |acceleration| Signer::from_seed_with(&SEED, Policy { acceleration, verify: VerifyAfterSign::Off }).path();
+        assert_eq!(path(Acceleration::Off), Path::Portable(Why::SwitchedOff));
+        assert_eq!(path(Acceleration::Detect), Signer::from_seed(&SEED).path());
+        assert_ne!(path(Acceleration::Detect), path(Acceleration::Off));
     }
 }

@@ -1,6 +1,6 @@
 //! Known answers.
 
-use ed25519_lanes::{Acceleration, ExpandedSecretKey, KeyMismatch, SignError, Signature, Signer, VerifyingKey};
+use ed25519_lanes::{Acceleration, ExpandedSecretKey, KeyMismatch, Policy, SignError, Signature, Signer, VerifyingKey};
 
 use crate::random::{every_signer, sign_all};
 
@@ -84,7 +84,7 @@ fn as_many_places_are_wanted_as_there_are_messages() {
 #[test]
 fn what_is_printed_of_a_signer_tells_nothing_of_its_secret() {
     let secret = ExpandedSecretKey::from(&[9; 32]);
-    let signer = Signer::from_seed(&[9; 32]).acceleration(Acceleration::Off);
+    let signer = Signer::from_seed_with(&[9; 32], Policy { acceleration: Acceleration::Off, ..Policy::default() });
     let printed = format!("{signer:?}");
     for half in [secret.scalar.as_bytes(), &secret.hash_prefix] {
         for part in half.windows(4) {

@@ -10,20 +10,17 @@ use std::time::Instant;
 
 use aws_lc_rs::signature::Ed25519KeyPair;
 use ed25519_dalek::{Signer as _, SigningKey};
-use ed25519_lanes::{Acceleration, ExpandedSecretKey, Signature, Signer, VerifyAfterSign};
+use ed25519_lanes::{Acceleration, ExpandedSecretKey, Policy, Signature, Signer, VerifyAfterSign};
 use sha2::{Digest as _, Sha512};
 
 /// Every way to sign with the key of a seed.
 pub fn every_signer(seed: &[u8; 32]) -> Vec<Signer> {
     let expanded = ExpandedSecretKey::from(seed);
     let public = SigningKey::from_bytes(seed).verifying_key();
-    let new = || Signer::new(&expanded, &public).unwrap();
-    vec![
-        new(),
-        new().acceleration(Acceleration::Off),
-        Signer::from_seed(seed).acceleration(Acceleration::Off),
-        new().verify_after_sign(VerifyAfterSign::All),
-    ]
+    let off = Policy { acceleration: Acceleration::Off, ..Policy::default() };
+    let verified = Policy { verify: VerifyAfterSign::All, ..Policy::default() };
+    let new = |policy| Signer::new_with(&expanded, &public, policy).unwrap();
+    vec![new(Policy::default()), new(off), Signer::from_seed_with(seed, off), new(verified)]
 }
 
 pub fn sign_all(signer: &Signer, messages: &[Vec<u8>]) -> Vec<Signature> {
