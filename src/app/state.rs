@@ -7,7 +7,7 @@ use crate::audit::WhenFull;
 use crate::clock::UnixTime;
 use crate::config::AuditOutput;
 use crate::keys::rotation::{last_rotation, next_rotation};
-use crate::keys::{KeyRecord, KeySet, KeyState};
+use crate::keys::{KeyRecord, KeySet, KeyState, PATHS};
 use crate::metrics::{AuditState, Held, Ring, State};
 use crate::oauth::Algorithm;
 
@@ -24,6 +24,7 @@ impl App {
             not_ready: reasons.map(|(reason, holds)| (reason, holds.load(Ordering::Relaxed))),
             held: self.held(),
             rings: Algorithm::ALL.into_iter().filter_map(ring).collect(),
+            eddsa_path: eddsa_path(&keys),
             audit: AuditState {
                 dropped: self.audit.dropped(),
                 queued: self.audit.queued(),
@@ -60,6 +61,11 @@ impl App {
         };
         [("store", self.metrics.store().backend()), ("audit", output), ("audit_when_full", when_full)]
     }
+}
+
+fn eddsa_path(keys: &KeySet) -> [(&'static str, bool); PATHS.len()] {
+    let taken = keys.ed25519_path();
+    PATHS.map(|(name, path)| (name, taken == Some(path)))
 }
 
 /// The keys of one algorithm; the default one is told of also when it has none.

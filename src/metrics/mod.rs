@@ -124,6 +124,13 @@ mod tests {
                 next_at: Some(UnixTime::from_seconds(900)),
                 rotated_at: None,
             }],
+            eddsa_path: [
+                ("lanes", false),
+                ("switched_off", false),
+                ("unsupported", false),
+                ("self_test_failed", false),
+                ("fault_found", true),
+            ],
             audit: AuditState { dropped: 7, queued: (5, 10), is_written: true },
             clock: UnixTime::from_seconds(1000),
             is_steady: true,
@@ -176,6 +183,8 @@ mod tests {
             "jeton_not_ready{reason=\"store_lost\"} 1",
             "jeton_signing_keys{alg=\"EdDSA\",state=\"retired\"} 2",
             "jeton_signing_key_next_rotation_seconds{alg=\"EdDSA\"} -100",
+            "jeton_eddsa_path{path=\"fault_found\"} 1",
+            "jeton_eddsa_path{path=\"lanes\"} 0",
             "jeton_audit_dropped_total 7",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");

@@ -17,6 +17,8 @@ pub struct State {
     pub held: Held,
     /// The signing keys of each algorithm that has any.
     pub rings: Vec<Ring>,
+    /// By every way to sign by Ed25519, whether it is the one that is taken. None is while there is no such key.
+    pub eddsa_path: [(&'static str, bool); 5],
     /// The audit log.
     pub audit: AuditState,
     /// The wall clock.
@@ -118,7 +120,13 @@ impl State {
             let alg = ring.algorithm.as_str();
             ring.keys.map(|(state, keys)| gauge(&[("alg", alg), ("state", state)], size(keys)))
         });
+        let path = self.eddsa_path.map(|(path, is_taken)| gauge(&[("path", path)], truth(is_taken)));
         let families = vec![
+            gauges(
+                "jeton_eddsa_path",
+                "1 for the code by which EdDSA tokens are signed: vector lanes, or the reason why there are none.",
+                path.into(),
+            ),
             gauges("jeton_signing_keys", "Keys in the JWKS by algorithm and state.", states.collect()),
             gauges(
                 "jeton_signing_key_age_seconds",

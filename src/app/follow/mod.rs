@@ -141,7 +141,7 @@ impl Follower {
 
     /// One look at the store and at the clock.
     pub async fn step(&mut self) {
-        self.soundness.note(&self.app.keys.load());
+        self.soundness.note(self.app.keys.load().ed25519_path());
         let asked = Instant::now();
         let outcome = self.follow().await;
         if outcome.is_ok() {
