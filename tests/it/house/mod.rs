@@ -5,6 +5,7 @@ mod commands;
 mod counts;
 mod dependencies;
 mod documents;
+mod fuzzing;
 mod layering;
 
 use std::path::{Path, PathBuf};
