@@ -4,9 +4,9 @@
 //! Signatures of a fixed key and message are timed among those of random ones of the same length, in random order, and
 //! Welch's t-test asks whether the two samples have one mean: of all measurements, and of those below a row of
 //! thresholds, since the slow tail is the machine's doing and hides what is not. A t beyond 4.5 in either direction is
-//! suspicious, one beyond 10 proves a dependence. The signer is made and the messages are copied in the same place before
-//! each measurement: where in memory they are makes a difference of nanoseconds. Two cases watch over the instrument: in one nothing
-//! differs between the classes, and in one half of the random messages are a block longer, which must be found.
+//! suspicious, one beyond 10 proves a dependence. The signer and the messages are made in the same place before each
+//! measurement: where in memory they are makes a difference of nanoseconds. Two cases watch over the instrument: in one
+//! nothing differs between the classes, and in one half of the random messages are a block longer, which must be found.
 //!
 //! `cargo bench -p ed25519-lanes --bench timing`; `LANES_TIMING` sets the number of measurements of each case. Ends
 //! with 1 when a case is suspicious or the one to be found is not. Run as a test it only tries a few.
@@ -27,8 +27,6 @@ use std::time::Instant;
 use ed25519_lanes::{Signature, Signer};
 use sha2::{Digest as _, Sha512};
 
-/// Seeds and messages of each class.
-const PLACES: usize = 64;
 const LENGTH: usize = 420;
 const SUSPICIOUS: f64 = 4.5;
 
@@ -61,28 +59,30 @@ impl Source {
         Sha512::digest(self.0.to_le_bytes()).into()
     }
 
-    fn message(&mut self, length: usize) -> Vec<u8> {
-        std::iter::repeat_with(|| self.next()).flatten().take(length).collect()
+    fn fill(&mut self, message: &mut [u8]) {
+        for part in message.chunks_mut(64) {
+            part.copy_from_slice(&self.next()[..part.len()]);
+        }
     }
 }
 
-/// The seeds and messages of one class.
-struct Class(Vec<Inputs>);
+/// What one measurement is of, as numbers that seeds and messages are made from where they are used: no class has a
+/// place of its own in memory.
+struct Inputs {
+    key: u64,
+    message: u64,
+    length: usize,
+}
 
-type Inputs = ([u8; 32], Vec<Vec<u8>>);
-
-impl Class {
-    fn new(case: Case, source: &mut Source, is_random: bool) -> Self {
-        let mut fixed = Source(1 << 50);
-        let (fixed_seed, fixed_message) = (fixed.next(), fixed.message(LENGTH));
-        let place = |at: usize| {
-            let seed = if is_random && case.random_keys { source.next() } else { fixed_seed };
-            let length = if is_random && at.is_multiple_of(2) { LENGTH + case.longer } else { LENGTH };
-            let random = is_random && case.random_messages;
-            let message = |_| if random { source.message(length) } else { fixed_message.clone() };
-            (seed[..32].try_into().unwrap(), (0..case.batch).map(message).collect())
-        };
-        Self((0..PLACES).map(place).collect())
+impl Inputs {
+    fn new(case: Case, random: Option<u32>) -> Self {
+        let of = |is_random: bool| random.filter(|_| is_random).map_or(0, |number| 1 + u64::from(number));
+        let is_longer = random.is_some_and(|number| number.is_multiple_of(2));
+        Self {
+            key: of(case.random_keys) << 10,
+            message: of(case.random_messages) << 10 | 1 << 50,
+            length: if is_longer { LENGTH + case.longer } else { LENGTH },
+        }
     }
 }
 
@@ -102,18 +102,18 @@ impl Bench {
     }
 
     /// Signs, and says how many nanoseconds that took.
-    fn measure(&mut self, (seed, messages): &Inputs) -> f64 {
+    fn measure(&mut self, inputs: &Inputs) -> f64 {
         // Only then is its place free for the next one.
         drop(self.signer.take());
-        let signer = self.signer.insert(Signer::from_seed(seed));
+        let seed = Source(inputs.key).next();
+        let signer = self.signer.insert(Signer::from_seed(seed[..32].try_into().unwrap()));
         let place = std::ptr::from_ref(signer.verifying_key()).addr();
         assert_eq!(place, *self.place.get_or_insert(place), "this key is elsewhere");
-        let room = self.buffer.len() / messages.len();
-        for (message, place) in messages.iter().zip(self.buffer.chunks_mut(room)) {
-            place[..message.len()].copy_from_slice(message);
+        let room = self.buffer.len() / self.signatures.len();
+        for (message, number) in self.buffer.chunks_mut(room).zip(0..) {
+            Source(inputs.message + (number << 5)).fill(&mut message[..inputs.length]);
         }
-        let places = messages.iter().zip(self.buffer.chunks(room));
-        let slices: Vec<&[u8]> = places.map(|(message, place)| &place[..message.len()]).collect();
+        let slices: Vec<&[u8]> = self.buffer.chunks(room).map(|message| &message[..inputs.length]).collect();
         let began = Instant::now();
         signer.sign_batch(black_box(&slices), black_box(&mut self.signatures)).unwrap();
         began.elapsed().as_nanos() as f64
@@ -122,14 +122,14 @@ impl Bench {
 
 /// The measurements of both classes, in the order in which they were made.
 fn measure(case: Case, count: usize) -> [Vec<f64>; 2] {
-    let mut source = Source(7 << 40);
-    let classes = [false, true].map(|is_random| Class::new(case, &mut source, is_random));
+    let mut source = Source(7 << 55);
     let mut bench = Bench::new(case);
     let mut times = [Vec::new(), Vec::new()];
     for at in 0..count {
-        let [choice, place, ..] = source.next();
+        let [choice, a, b, c, d, ..] = source.next();
         let class = usize::from(choice & 1);
-        let time = bench.measure(&classes[class].0[usize::from(place) % PLACES]);
+        let random = u32::from_le_bytes([a, b, c, d]);
+        let time = bench.measure(&Inputs::new(case, (class == 1).then_some(random)));
         // The first ones warm the caches up.
         if at > count / 20 {
             times[class].push(time);
