@@ -18,7 +18,7 @@ use crate::oauth::{
     Algorithm, ClientId, Closing, Grant, OAuthError, OpaqueToken, Scope, TokenFormat, TokenRequest, TokenResponse,
 };
 use crate::store::TokenRecord;
-use crate::store::cached::CachedClient;
+use crate::store::cached::Known;
 use crate::store::tokens::IssuedTokens;
 
 /// The thing that issues: clients, keys and rules together.
@@ -77,11 +77,11 @@ impl TokenIssuer {
         occasion: &Occasion<'_>,
     ) -> Result<TokenResponse, Denial> {
         let moment = Moment { occasion, random };
-        let admit = |known: &CachedClient| self.admit(known, request, &moment);
+        let admit = |known: Known<'_>| self.admit(known, request, &moment);
         let draft = match self.authenticator.recognise(request.auth(), occasion, admit) {
             Some(decided) => decided?,
             // Boxed, since few take this way and all would keep room for it.
-            None => admit(&Box::pin(self.authenticator.confirm(request.auth(), occasion)).await?)?,
+            None => admit(Box::pin(self.authenticator.confirm(request.auth(), occasion)).await?.known())?,
         };
         let response = match draft {
             Draft::Unsigned(signing) => TokenResponse::signed(signing.await.map_err(Denial::CannotSign)?),
@@ -105,7 +105,7 @@ impl TokenIssuer {
     /// What an authenticated client gets, written out but for the signature.
     fn admit<'a>(
         &self,
-        known: &CachedClient,
+        known: Known<'_>,
         request: &TokenRequest<'_>,
         moment: &Moment<'a>,
     ) -> Result<Draft<'a>, Denial> {

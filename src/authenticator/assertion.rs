@@ -14,7 +14,7 @@ use crate::metrics::{AuthMethod, CacheResult, Stage};
 use crate::oauth::assertion::{AssertionTerms, MeantFor};
 use crate::oauth::{Assertion, AuthFailure, OAuthError};
 use crate::store::assertions::UsedAssertion;
-use crate::store::cached::CachedClient;
+use crate::store::cached::{CachedClient, Known};
 use crate::store::{Store, StoreError};
 
 /// What assertions are measured by, and where their uses are written down.
@@ -53,7 +53,7 @@ impl Authenticator {
         let most = if occasion.throttled.is_some() { 1 } else { usize::MAX };
         let claim = Claim { assertion, meant_for, now: occasion.now, most };
         let known = self.clients.with_known(assertion.client().as_str(), |known| {
-            claim.judge(Some(known)).ok().map(|position| (known.clone(), position))
+            claim.judge(Some(known)).ok().map(|position| (CachedClient::of(known), position))
         });
         let known = known.flatten();
         occasion.shard.count_client(if known.is_some() { CacheResult::Hit } else { CacheResult::Miss });
@@ -79,7 +79,7 @@ impl Authenticator {
         }
         let found = self.clients.load(claim.assertion.client().as_str()).await.map_err(Denial::Store)?;
         occasion.laps.end(Stage::Load);
-        let judged = claim.judge(found.as_ref());
+        let judged = claim.judge(found.as_ref().map(CachedClient::known));
         match judged.map(|position| found.map(|found| (found, position))) {
             Ok(Some(proved)) => Ok(proved),
             Ok(None) => Err(refuse(AuthFailure::UnknownClient, occasion)),
@@ -99,7 +99,7 @@ impl Authenticator {
 
 impl Claim<'_> {
     /// The position of the key that signed, if the client may come in by it.
-    fn judge(&self, known: Option<&CachedClient>) -> Result<usize, AuthFailure> {
+    fn judge(&self, known: Option<Known<'_>>) -> Result<usize, AuthFailure> {
         let (kid, alg) = self.assertion.key();
         let (mut signed, mut tried) = (None, false);
         let keys = known.map_or(&[][..], |known| &known.client().keys);

@@ -19,7 +19,7 @@ use crate::keys::KeyError;
 use crate::metrics::{AuthMethod, CacheResult, Laps, Shard, Stage};
 use crate::oauth::{AuthFailure, Client, ClientAuth, ErrorCode, OAuthError, Presented, SecretHasher};
 use crate::store::cache::ClientCache;
-use crate::store::cached::CachedClient;
+use crate::store::cached::{CachedClient, Known};
 use crate::store::uses::SecretUses;
 use crate::store::{SecretUse, StoreError};
 
@@ -135,7 +135,7 @@ impl Authenticator {
     /// # Errors
     /// `invalid_client` without telling why, `slow_down`, or a store that does not answer.
     pub async fn authenticate(&self, auth: &ClientAuth<'_>, occasion: &Occasion<'_>) -> Result<CachedClient, Denial> {
-        match self.recognise(auth, occasion, CachedClient::clone) {
+        match self.recognise(auth, occasion, CachedClient::of) {
             Some(client) => Ok(client),
             None => self.confirm(auth, occasion).await,
         }
@@ -146,14 +146,15 @@ impl Authenticator {
         &self,
         auth: &ClientAuth<'_>,
         occasion: &Occasion<'_>,
-        admit: impl FnOnce(&CachedClient) -> T,
+        admit: impl FnOnce(Known<'_>) -> T,
     ) -> Option<T> {
         let recognised = sole(auth).and_then(|presented| {
-            self.clients.with(&presented.id, |known| {
-                known.inspect(|known| known.prefetch());
+            // Also of a secret that nobody has: a client that is not in memory is no quicker to be missed.
+            let digest = || {
                 occasion.laps.end(Stage::Load);
-                // Also of a secret that nobody has: whether a client is known tells nothing in time.
-                let hash = self.hasher.hash(&presented.secret);
+                self.hasher.hash(&presented.secret)
+            };
+            self.clients.with(&presented.id, digest, |known, hash| {
                 let known = known?;
                 let position = Client::authenticate(Some(known.client()), &hash, occasion.now)?;
                 known.note_use();
@@ -206,13 +207,13 @@ impl Authenticator {
         };
         let (known, position) = accepted.filter(|_| count == 1).ok_or_else(refuse)?;
         count_method(auth, occasion.shard);
-        self.mark(&known, position, occasion.now);
+        self.mark(known.known(), position, occasion.now);
         occasion.laps.end(Stage::Authenticate);
         Ok(known)
     }
 
     /// Notes that a secret was used. All but the first use of a day read one word and are done.
-    fn mark(&self, known: &CachedClient, position: usize, now: UnixTime) {
+    fn mark(&self, known: Known<'_>, position: usize, now: UnixTime) {
         let day = now.day();
         if known.marks().mark(position, day)
             && let Some(secret) = known.client().secrets.get(position)

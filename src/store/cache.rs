@@ -17,12 +17,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use super::cached::{CachedClient, TokenDefaults};
+use super::cached::{CachedClient, Known, Shared, TokenDefaults};
+use super::table::{Seen, Table};
 use super::{Store, StoreError};
 use crate::oauth::{Client, ClientId};
 
 /// How many used entries one newcomer may pass over, since it holds the lock meanwhile.
 const SECOND_CHANCES: u32 = 64;
+/// How many entries are looked at for having been forgotten, whenever something is remembered or forgotten.
+const TIDIED: usize = 4;
 
 /// What one reading of the store found, for all who wait for it.
 pub type Found = Result<Option<CachedClient>, Arc<StoreError>>;
@@ -67,7 +70,7 @@ pub struct ClientCache {
     store: Arc<dyn Store>,
     defaults: TokenDefaults,
     capacity: usize,
-    entries: papaya::HashMap<ClientId, CachedClient>,
+    entries: Table<Shared>,
     misses: Mutex<Misses>,
     serves: AtomicBool,
 }
@@ -80,7 +83,7 @@ impl ClientCache {
             store,
             defaults,
             capacity: capacity.max(1),
-            entries: papaya::HashMap::new(),
+            entries: Table::default(),
             misses: Mutex::default(),
             serves: AtomicBool::new(true),
         }
@@ -93,15 +96,28 @@ impl ClientCache {
     }
 
     /// Shows a client to `look` if it is in memory: no lock, no I/O, no shared counter.
-    pub fn with_known<T>(&self, id: &str, look: impl FnOnce(&CachedClient) -> T) -> Option<T> {
-        self.with(id, |known| known.inspect(|known| known.note_use()).map(look))
+    pub fn with_known<T>(&self, id: &str, look: impl FnOnce(Known<'_>) -> T) -> Option<T> {
+        self.with(id, || (), |known, ()| known.inspect(|known| known.note_use()).map(look))
     }
 
-    /// Shows a client to `look`, or nobody where it is not in memory. Whoever is served by it notes that it was used.
-    pub fn with<T>(&self, id: &str, look: impl FnOnce(Option<&CachedClient>) -> T) -> T {
-        let entries = self.entries.pin();
+    /// Shows a client to `look`, or nobody where it is not in memory, with what was done `meanwhile`: its memory was on
+    /// its way. Whoever is served by it notes that it was used.
+    pub fn with<M, T>(
+        &self,
+        id: &str,
+        meanwhile: impl FnOnce() -> M,
+        look: impl FnOnce(Option<Known<'_>>, M) -> T,
+    ) -> T {
         // Asked first: while this says no, what is there may be out of date.
-        look(if self.serves.load(Ordering::Relaxed) { entries.get(id) } else { None })
+        let serves = self.serves.load(Ordering::Acquire);
+        let mut candidates = self.entries.candidates(id);
+        let first = candidates.next();
+        first.as_ref().and_then(known).inspect(|known| known.prefetch());
+        let made = meanwhile();
+        let is_meant = |seen: &Seen<Shared>| known(seen).is_some_and(|known| known.client().id.as_str() == id);
+        // Its key is compared only now, since that waits for it.
+        let found = first.into_iter().chain(candidates).find(is_meant);
+        look(found.as_ref().and_then(known).filter(|_| serves), made)
     }
 
     /// Reads a client from the store, with all others who wait for the same one, and remembers it.
@@ -141,38 +157,54 @@ impl ClientCache {
         }
         misses.flights.remove(id);
         match found {
-            Ok(Some(entry)) => self.remember(&mut misses, entry.clone()),
-            Ok(None) => drop(self.entries.pin().remove(id)),
+            Ok(Some(entry)) => self.remember(&mut misses, entry),
+            Ok(None) => drop(self.entries.remove(id.as_str())),
             Err(_) => {}
         }
     }
 
-    fn remember(&self, misses: &mut Misses, entry: CachedClient) {
-        let entries = self.entries.pin();
-        if let Some(known) = entries.get(&entry.client().id)
-            && known.client() == entry.client()
-        {
+    fn remember(&self, misses: &mut Misses, entry: &CachedClient) {
+        let id = entry.client().id.as_str();
+        if self.entries.get(id).is_some_and(|known| Known::new(&known).client() == entry.client()) {
             return;
         }
-        entries.insert(entry.client().id.clone(), entry.clone());
-        misses.hand.push_back(entry);
+        self.entries.insert(entry.shared().clone());
+        misses.hand.push_back(entry.clone());
+        self.tidy(misses);
         let mut chances = SECOND_CHANCES;
-        while entries.len() > self.capacity || misses.hand.len() > self.capacity.saturating_mul(2) {
+        while self.entries.len() > self.capacity {
             let Some(oldest) = misses.hand.pop_front() else { return };
-            let current = entries.get(&oldest.client().id).is_some_and(|known| known.is(&oldest));
-            if current && chances > 0 && oldest.take_use() {
+            let current = self.is_current(&oldest);
+            if current && chances > 0 && oldest.known().take_use() {
                 chances -= 1;
                 misses.hand.push_back(oldest);
             } else if current {
-                entries.remove(&oldest.client().id);
+                self.entries.remove(oldest.client().id.as_str());
             }
         }
+    }
+
+    /// Lets go of what was forgotten, some of it at a time, so that it does not pile up beside what is known.
+    fn tidy(&self, misses: &mut Misses) {
+        for _ in 0..TIDIED {
+            if misses.hand.len() <= self.entries.len() {
+                return;
+            }
+            let oldest = misses.hand.pop_front().filter(|oldest| self.is_current(oldest));
+            misses.hand.extend(oldest);
+        }
+    }
+
+    /// Whether it is what is known of the client, not what was.
+    fn is_current(&self, entry: &CachedClient) -> bool {
+        let known = self.entries.get(entry.client().id.as_str());
+        known.is_some_and(|known| Known::new(&known).is(entry.known()))
     }
 
     /// Every client in memory, in no particular order.
     #[must_use]
     pub fn all_known(&self) -> Vec<CachedClient> {
-        self.entries.pin().values().cloned().collect()
+        self.entries.all().iter().map(Known::new).map(CachedClient::of).collect()
     }
 
     /// How often something was forgotten so far: for whoever reads clients beside requests.
@@ -192,8 +224,8 @@ impl ClientCache {
         }
         for entry in ready.into_iter().take(self.capacity.saturating_sub(self.entries.len())) {
             // One that is there was asked for, and read, later.
-            if self.entries.pin().get(&entry.client().id).is_none() {
-                self.remember(&mut misses, entry);
+            if self.entries.get(entry.client().id.as_str()).is_none() {
+                self.remember(&mut misses, &entry);
             }
         }
         true
@@ -204,19 +236,21 @@ impl ClientCache {
         let mut misses = self.misses();
         misses.flights.remove(id);
         misses.forgotten += 1;
-        self.entries.pin().remove(id).is_some()
+        let was_known = self.entries.remove(id.as_str());
+        self.tidy(&mut misses);
+        was_known
     }
 
     /// Drops everything, after a gap in the change feed.
     pub fn forget_all(&self) {
         let mut misses = self.misses();
         *misses = Misses { forgotten: misses.forgotten + 1, ..Misses::default() };
-        self.entries.pin().clear();
+        self.entries.clear();
     }
 
     /// Whether clients in memory may be served: false once the store was gone for longer than the outage grace.
     pub fn set_serving(&self, serves: bool) {
-        self.serves.store(serves, Ordering::Relaxed);
+        self.serves.store(serves, Ordering::Release);
     }
 
     /// How many clients are in memory.
@@ -228,13 +262,18 @@ impl ClientCache {
     /// True when no client is in memory.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// Every step under the lock leaves the state whole, so a panic elsewhere cannot have broken it.
     fn misses(&self) -> MutexGuard<'_, Misses> {
         self.misses.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A look at what was found, if it is still there.
+fn known(seen: &Seen<Shared>) -> Option<Known<'_>> {
+    seen.as_ref().map(Known::new)
 }
 
 #[cfg(test)]
@@ -276,5 +315,33 @@ mod tests {
         assert!(cache.take_in((3..9).map(client).collect(), cache.forgotten()));
         let name = cache.with_known("c_1", |known| known.client().name.clone());
         assert_eq!((cache.len(), name.as_deref()), (3, Some("n")));
+    }
+
+    #[test]
+    fn of_many_each_is_found_and_nobody_else() {
+        let cache = cache(5000);
+        assert!(cache.take_in((0..5000).map(client).collect(), cache.forgotten()));
+        for number in 0..10_000 {
+            let id = format!("c_{number}");
+            let found = cache.with(&id, || 7, |known, made| (known.map(|known| known.client().id.clone()), made));
+            assert_eq!(found, (Some(client(number).id).filter(|_| number < 5000), 7));
+        }
+        cache.set_serving(false);
+        assert!(cache.with_known("c_1", |_| ()).is_none());
+    }
+
+    #[test]
+    fn what_was_forgotten_does_not_pile_up() {
+        let cache = cache(100_000);
+        let take_in = |number| assert!(cache.take_in(vec![client(number)], cache.forgotten()));
+        (0..100).for_each(take_in);
+        for _ in 0..1000 {
+            assert!(cache.forget(&client(7).id));
+            take_in(7);
+        }
+        assert_eq!(cache.len(), 100);
+        assert!(cache.misses().hand.len() <= 150, "{}", cache.misses().hand.len());
+        (0..100).for_each(|number| assert!(cache.forget(&client(number).id)));
+        assert_eq!((cache.len(), cache.misses().hand.len()), (0, 0));
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use triomphe::ThinArc;
 
+use super::table::Keyed;
 use super::uses::DayMarks;
 use crate::jwt::ClaimPrefix;
 use crate::jwt::client_keys::VerifyingKeys;
@@ -47,10 +48,17 @@ impl TokenDefaults {
 
 /// A client and what is made ready of it for its tokens.
 #[derive(Clone, Debug)]
-pub struct CachedClient(ThinArc<Fields, u8>);
+pub struct CachedClient(Shared);
+
+/// A client that is only looked at, for as long as it is sure to be there.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a>(&'a Shared);
+
+/// What all who have a client share: its fields, then its text.
+pub(super) type Shared = ThinArc<Fields, u8>;
 
 #[derive(Debug)]
-struct Fields {
+pub(super) struct Fields {
     client: Client,
     marks: DayMarks,
     keys: VerifyingKeys,
@@ -58,6 +66,12 @@ struct Fields {
     /// Where the claims end, and what follows the token begins.
     claims_end: usize,
     used: AtomicBool,
+}
+
+impl Keyed for Shared {
+    fn key(&self) -> &str {
+        self.header.header.client.id.as_str()
+    }
 }
 
 impl CachedClient {
@@ -73,56 +87,85 @@ impl CachedClient {
         Self(ThinArc::from_header_and_slice(fields, &text))
     }
 
+    /// Keeps what is looked at.
+    #[must_use]
+    pub fn of(known: Known<'_>) -> Self {
+        Self(known.0.clone())
+    }
+
     /// The client as stored.
     #[must_use]
     pub fn client(&self) -> &Client {
-        &self.0.header.header.client
+        self.known().client()
+    }
+
+    /// A look at it.
+    #[must_use]
+    pub const fn known(&self) -> Known<'_> {
+        Known(&self.0)
+    }
+
+    /// What the clients in memory are found by.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl<'a> Known<'a> {
+    pub(super) const fn new(shared: &'a Shared) -> Self {
+        Self(shared)
+    }
+
+    /// The client as stored.
+    #[must_use]
+    pub fn client(self) -> &'a Client {
+        &self.fields().client
     }
 
     /// When its secrets were last used.
     #[must_use]
-    pub fn marks(&self) -> &DayMarks {
+    pub fn marks(self) -> &'a DayMarks {
         &self.fields().marks
     }
 
     /// What its assertions are verified with.
     #[must_use]
-    pub fn keys(&self) -> &VerifyingKeys {
+    pub fn keys(self) -> &'a VerifyingKeys {
         &self.fields().keys
     }
 
     /// How long its tokens live.
     #[must_use]
-    pub fn lifetime(&self) -> Duration {
+    pub fn lifetime(self) -> Duration {
         self.fields().lifetime
     }
 
     /// The constant claims of a token with its default scope and whole audience.
     #[must_use]
-    pub fn claims(&self) -> ClaimPrefix<'_> {
+    pub fn claims(self) -> ClaimPrefix<'a> {
         ClaimPrefix::lent(self.0.slice.get(..self.fields().claims_end).unwrap_or_default())
     }
 
     /// What follows such a token in the answer.
     #[must_use]
-    pub fn closing(&self) -> Closing<'_> {
+    pub fn closing(self) -> Closing<'a> {
         Closing::Ready(self.0.slice.get(self.fields().claims_end..).unwrap_or_default())
     }
 
     /// True for the same one, not an equal one.
     #[must_use]
-    pub fn is(&self, other: &Self) -> bool {
+    pub fn is(self, other: Known<'_>) -> bool {
         std::ptr::eq(self.fields(), other.fields())
     }
 
-    /// Asks for as much of it as a usual client has before it is needed. With many clients it lies in no cache, and it is one place; so it can be on
-    /// its way while something else is computed.
-    pub fn prefetch(&self) {
+    /// Asks for as much of it as a usual client has before it is needed. With many clients it lies in no cache, and it is
+    /// one place; so it can be on its way while something else is computed.
+    pub fn prefetch(self) {
         prefetch::read(self.fields(), USUAL_TEXT);
     }
 
     /// Notes that somebody was served by it. Read first: a line that is already marked stays shared between the workers' caches.
-    pub fn note_use(&self) {
+    pub fn note_use(self) {
         if !self.fields().used.load(Ordering::Relaxed) {
             self.fields().used.store(true, Ordering::Relaxed);
         }
@@ -130,11 +173,11 @@ impl CachedClient {
 
     /// Whether somebody was served by it since this was asked last.
     #[must_use]
-    pub fn take_use(&self) -> bool {
+    pub fn take_use(self) -> bool {
         self.fields().used.swap(false, Ordering::Relaxed)
     }
 
-    fn fields(&self) -> &Fields {
+    fn fields(self) -> &'a Fields {
         &self.0.header.header
     }
 }
@@ -161,9 +204,9 @@ mod tests {
         ] {
             let client = client(more);
             let cached = CachedClient::new(client.clone(), &defaults);
-            assert_eq!((cached.client(), cached.lifetime().as_secs()), (&client, lifetime));
-            assert_eq!(cached.claims(), defaults.claims(&client));
-            let [ready, written] = [cached.closing(), Closing::Of(lifetime, scope)].map(|closing| {
+            assert_eq!((cached.client(), cached.known().lifetime().as_secs()), (&client, lifetime));
+            assert_eq!(cached.known().claims(), defaults.claims(&client));
+            let [ready, written] = [cached.known().closing(), Closing::Of(lifetime, scope)].map(|closing| {
                 let mut response = TokenResponse::begin(Vec::new(), 0, &closing);
                 response.finish(closing);
                 response.body().to_vec()
@@ -176,9 +219,10 @@ mod tests {
     fn a_use_is_noted_until_it_is_taken_and_copies_are_the_same_one() {
         let defaults = TokenDefaults::example();
         let (cached, equal) = (CachedClient::new(client(""), &defaults), CachedClient::new(client(""), &defaults));
-        assert!(cached.is(&cached.clone()) && !cached.is(&equal));
-        assert!(!cached.take_use());
-        cached.clone().note_use();
-        assert!(cached.take_use() && !cached.take_use() && !equal.take_use());
+        let (known, copy, equal) = (cached.known(), cached.clone(), equal.known());
+        assert!(known.is(copy.known()) && known.is(CachedClient::of(known).known()) && !known.is(equal));
+        assert!(!known.take_use());
+        copy.known().note_use();
+        assert!(known.take_use() && !known.take_use() && !equal.take_use());
     }
 }

@@ -31,6 +31,7 @@ mod redis;
 pub mod revoked;
 pub mod snapshot;
 pub mod sqlite;
+mod table;
 pub mod tokens;
 pub mod transfer;
 mod unknown;

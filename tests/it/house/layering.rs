@@ -35,12 +35,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("deadpool_redis", &["store/redis"]),
     ("redis", &["store/redis"]),
     ("futures_util", &["store/transfer", "store/redis"]),
-    ("papaya", &["store/cache", "store/revoked"]),
+    ("papaya", &["store/revoked"]),
     // What a request reads of a client lies side by side.
     ("compact_str", &["oauth/client"]),
     ("smallvec", &["oauth/client", "store/uses"]),
     ("triomphe", &["store/cached"]),
-    ("prefetch", &["store/cached"]),
+    ("prefetch", &["store/cached", "store/table"]),
     ("bytes", &["http"]),
     ("http", &["http"]),
     ("http_body_util", &["http"]),
@@ -77,8 +77,8 @@ const CRATES: &[(&str, &[&str])] = &[
     // Randomness comes in at the edge, like time; `admin` makes ids, secrets and keys. In `store/redis` it names writes
     // and spreads the tries of many servers to connect; nobody outside sees any of it.
     ("rand", &["admin", "app/snapshots", "http", "cli", "store/redis"]),
-    // Swapped while requests read it: the signing keys.
-    ("arc_swap", &["jwt", "issuer", "app"]),
+    // Swapped while requests read it: the signing keys, and the clients in memory.
+    ("arc_swap", &["jwt", "issuer", "app", "store/table"]),
     ("tracing", &["audit", "store", "issuer", "introspection", "revocation", "app", "http", "cli"]),
     // In `jwt`: slow signatures are made beside the workers. In `admin`: many clients are written at a time.
     ("tokio", &["admin/restore", "admin/roster", "audit", "jwt", "store", "app", "http", "cli"]),
