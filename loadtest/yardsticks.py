@@ -52,10 +52,11 @@ class Bare(processes.Program):
             sys.exit("the yardstick did not start")
 
 
-# In one process, so that all of its time is the time of that process. POST is answered like GET.
+# One worker is the process itself, so that all of its time is the time of that process. POST is answered like GET.
 NGINX = """
 daemon off;
-master_process off;
+master_process {master};
+worker_processes {workers};
 error_log stderr error;
 pid {folder}/nginx.pid;
 events {{ worker_connections 4096; }}
@@ -71,7 +72,7 @@ http {{
   scgi_temp_path {folder}/scgi;
   default_type application/json;
   server {{
-    listen {address} backlog=4096;
+    listen {address} backlog=4096 reuseport;
     add_header cache-control no-store;
     add_header pragma no-cache;
     return 200 '{body}';
@@ -83,7 +84,7 @@ http {{
 class Nginx(processes.Program):
     """nginx, whose reply has the header fields of jeton's and its own, and a body that makes up for the difference."""
 
-    def __init__(self, home, core, sample):
+    def __init__(self, home, core, sample, workers=1):
         self.address = f"127.0.0.1:{processes.free_port()}"
         self.home = home
         folder = pathlib.Path(home.folder.name) / f"nginx-{self.address.rsplit(':', 1)[1]}"
@@ -92,7 +93,8 @@ class Nginx(processes.Program):
         fields |= {"Connection": "keep-alive", "cache-control": "no-store", "pragma": "no-cache"}
         head = "HTTP/1.1 200 OK\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n"
         body = (len(sample) - len(head)) * "e"
-        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, address=self.address, body=body))
+        master = "off" if workers == 1 else "on"
+        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, address=self.address, body=body, workers=workers, master=master))
         command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
         super().__init__(processes.pinned(core, command))
         processes.wait_for_listener(self.address, self.process)
