@@ -25,6 +25,11 @@ CAPACITY_NOTE = (
 )
 GOALS_NOTE = "What is aimed at. Unlike a bound, a goal that is missed fails no run, unless by --goals."
 K6_NOTE = "Open loops of k6 with thresholds; the breakpoint goes on until something breaks, which on one core is mostly k6."
+WORKERS_NOTE = "Both cores carry a generator in either case, so that a second worker is all that differs. nginx as well, for the machine's part."
+FOOTPRINT_NOTE = (
+    "{first_token_ms} ms from the start to the first token, {idle_kib} KiB while idle. Every number of clients is loaded in "
+    "turn with the first; `of the first` is the median of the ratios within the rounds."
+)
 HTTP2_NOTE = "Prior knowledge, without TLS: {connections} connections with {streams} streams each, one client."
 
 
@@ -68,18 +73,42 @@ class Result:
         self.document["sections"].append(capacity_section(rows, self.clients))
 
     def add_goals(self, table, bind):
-        """What is aimed at beyond the bounds: met or missed in words; a verdict as well where it is to bind."""
-        cells = []
+        """The goals of the capacity."""
         for goal in table["goals"]:
-            row, aim = table[goal["name"]], f"{goal['part']:g} of {NAMES[goal['name']]}"
-            reached = f"{row['ratio_cpu']:.2f}" if row["ratio_cpu"] < 2 else f"{row['ratio_cpu']:.0f}"
-            word = "met" if goal["is_met"] else "missed"
-            cells.append([f"at least {aim}", reached, word])
-            self.goals.append(f"goal {word}: at least {aim}: {reached}")
-            if bind:
-                self.add_verdict(f"goal: at least {aim}", goal["is_met"], f"{reached} by processor time")
-        if cells:
-            self.document["sections"].append({"title": "Goals", "note": GOALS_NOTE, "columns": ["goal", "reached", ""], "rows": cells})
+            self.add_goal(f"at least {goal['part']:g} of {NAMES[goal['name']]}", table[goal["name"]]["ratio_cpu"], goal["is_met"], bind)
+
+    def add_goal(self, aim, reached, is_met, bind):
+        """What is aimed at beyond the bounds: met or missed in words; a verdict as well where it is to bind."""
+        reached = f"{reached:.2f}" if reached < 10 else f"{reached:.0f}"
+        word = "met" if is_met else "missed"
+        self.goals.append((aim, reached, word))
+        if bind:
+            self.add_verdict(f"goal: {aim}", is_met, f"{reached} by processor time")
+
+    def add_workers(self, table, bind):
+        """Two workers beside one."""
+        self.document["workers"] = table
+        cells = []
+        for name, row in table.items():
+            for kind in ("one", "two"):
+                cells.append([f"{name}, {kind}", f"{row[kind]['cpu_ns_per_token']:,} ns", f"{row[kind]['tokens_per_second']:,}/s"])
+            cells.append([f"{name}, two of one", f"{row['ratio']:.2f}", ""])
+        self.add_goal("two workers at least 1.9 of one", table["jeton"]["ratio"], table["jeton"]["ratio"] >= 1.9, bind)
+        columns = ["workers", "CPU per reply", "counted"]
+        self.document["sections"].append({"title": "Two workers", "note": WORKERS_NOTE, "columns": columns, "rows": cells})
+
+    def add_footprint(self, table, bind):
+        """Start, memory, and numbers of clients."""
+        self.document["footprint"] = table
+        cells = []
+        for row in table["rows"]:
+            memory = [f"{row['bytes_per_client']:,} B", f"{row['memory_mib']:,} MiB"]
+            cells.append([f"{row['clients']:,}", *memory, f"{row['cpu_ns_per_token']:,} ns", f"{row['of_the_first']:.3f}"])
+            if row["clients"] == 1_000_000:
+                self.add_goal("a million clients at least 0.9 of a thousand", row["of_the_first"], row["of_the_first"] >= 0.9, bind)
+        note = FOOTPRINT_NOTE.format(**table)
+        columns = ["clients", "each", "in all", "CPU per token", "of the first"]
+        self.document["sections"].append({"title": "Clients in memory", "note": note, "columns": columns, "rows": cells})
 
     def add_runs(self, reports, stage):
         """loadgen's results: the runs, and what it knows of the machine."""
@@ -122,6 +151,9 @@ class Result:
     def write(self, folder):
         """Writes both files; whether everything was kept."""
         folder.mkdir(parents=True, exist_ok=True)
+        if self.goals:
+            columns = ["goal", "reached", ""]
+            self.document["sections"].append({"title": "Goals", "note": GOALS_NOTE, "columns": columns, "rows": list(map(list, self.goals))})
         file = folder / "result.json"
         self.document.setdefault("machine", {"processor": "unknown", "cores": 0, "memory_mib": 0, "kernel": "", "load": 0})
         self.document.setdefault("commit", "unknown")
@@ -135,8 +167,8 @@ class Result:
         for run in self.document["runs"]:
             for sentence in run["missed"]:
                 print(f"missed: {run['name']}: {sentence}")
-        for sentence in self.goals:
-            print(sentence)
+        for aim, reached, word in self.goals:
+            print(f"goal {word}: {aim}: {reached}")
         for card in self.document["cards"]:
             print(f"{card['label']:38} {card['value']:>10}   {card['note']}")
         return not missed and not any(run["missed"] for run in self.document["runs"])

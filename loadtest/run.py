@@ -1,4 +1,5 @@
-"""The whole load test: capacity beside yardsticks and rivals, latency in an open loop, k6's scenarios, HTTP/2.
+"""The whole load test: capacity beside yardsticks and rivals, latency in an open loop, k6's scenarios, HTTP/2, two workers
+beside one, and a million clients.
 
 Boots `jeton serve` with one worker on one core and drives it from another; a store with 10,000 clients, nothing else
 set. Writes result.json and report.html; ends with 1 when a bound was missed. On a machine that does other work the
@@ -23,7 +24,7 @@ import scenarios
 import servers
 import yardsticks
 
-STAGES = ["capacity", "rivals", "latency", "k6", "http2"]
+STAGES = ["capacity", "rivals", "latency", "k6", "http2", "workers", "footprint"]
 # The least part of what the others make that jeton has to make.
 LEAST = ["signature=0.85"]
 
@@ -33,12 +34,12 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="a smoke test of under a minute")
     parser.add_argument("--soak", metavar="TIME", help="drive at half of the capacity for this long, and nothing else")
     parser.add_argument("--goals", action="store_true", help="a missed goal ends with 1 as well, and not only a missed bound")
-    parser.add_argument("--only", default=",".join(STAGES), help="stages (default %(default)s)")
+    parser.add_argument("--only", metavar="STAGES", help=f"some of {','.join(STAGES)} (default: all; without the last two, when quick)")
     parser.add_argument("--clients", type=int, default=10_000, help="distinct clients (default %(default)s)")
     parser.add_argument("--name", help="what the folder of the result is called, behind the date")
     parser.add_argument("--results", type=pathlib.Path, default=servers.ROOT / "loadtest/results", help="where it goes")
     options = parser.parse_args()
-    options.only = options.only.split(",")
+    options.only = options.only.split(",") if options.only else STAGES[:-2] if options.quick else STAGES
     for stage in options.only:
         if stage not in STAGES:
             parser.error(f"there is no stage {stage}")
@@ -55,15 +56,12 @@ def capacity(options):
         installation.node()
         beside = beside + (["node-oidc-provider"] if options.quick else ["node-oidc-provider", "authlib"])
     rounds = ["--pairs", "2", "--seconds", "1"] if options.quick or options.soak else ["--pairs", "6", "--seconds", "2"]
-    command = [str(servers.ROOT / "loadtest/capacity"), "--json", *rounds, "--clients", str(options.clients)]
+    command = [*rounds, "--clients", str(options.clients)]
     command += ["--beside", ",".join(beside)]
     # A bound on ratios of one run holds on a busy machine as well, if the rounds are many.
     least = [] if options.quick or options.soak else LEAST
     command += [part for bound in least for part in ("--least", bound)] or ["--least", "signature=0"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if done.returncode not in (0, 1) or not done.stdout:
-        sys.exit("the capacity could not be measured")
-    return json.loads(done.stdout), least
+    return measured_by("capacity", *command), least
 
 
 def drive(options, result):
@@ -84,6 +82,14 @@ def drive(options, result):
             result.add_http2(http2.measured(jeton, load_core, 2 if options.quick else 6))
 
 
+def measured_by(script, *more):
+    """What a script of this folder says in JSON."""
+    done = subprocess.run([str(servers.ROOT / "loadtest" / script), "--json", *more], stdout=subprocess.PIPE, text=True)
+    if done.returncode not in (0, 1) or not done.stdout:
+        sys.exit(f"loadtest/{script} could not measure")
+    return json.loads(done.stdout)
+
+
 def main():
     options = arguments()
     installation.programs()
@@ -100,6 +106,10 @@ def main():
         if options.goals or not (options.quick or options.soak):
             result.add_goals(table, options.goals)
     drive(options, result)
+    if "workers" in options.only and not options.soak:
+        result.add_workers(measured_by("workers"), options.goals)
+    if "footprint" in options.only and not options.soak:
+        result.add_footprint(measured_by("footprint"), options.goals)
     day = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
     folder = options.results / f"{day}-{options.name}"
     kept = result.write(folder)
