@@ -31,7 +31,8 @@ use std::time::Duration;
 
 use figures::Counts;
 use jeton::buffers::Buffers;
-use jeton::http::express::{Heads, request as usual};
+use jeton::http::express::Heads;
+use jeton::http::express::request::{self as usual, Begun};
 use jeton::jwt::sign::max_token_bytes;
 use jeton::jwt::{Instants, Stamp, TokenId, push_unsigned};
 use jeton::oauth::client_auth::BasicText;
@@ -90,6 +91,8 @@ fn whole(take: Take) {
     let mut pipe = Pipe::open(&service);
     let request = service.request();
     take("request", &mut || assert!(pipe.ask(&request).starts_with(b"HTTP/1.1 200 OK")));
+    let (head, form) = request.split_at(request.len() - GRANT.len());
+    take("request in two pieces", &mut || assert!(pipe.ask_in_pieces(&[head, form]).starts_with(b"HTTP/1.1 200 OK")));
     let unusual = support::unusual(&request);
     take("request by hyper", &mut || assert!(pipe.ask(&unusual).starts_with(b"HTTP/1.1 200 OK")));
 }
@@ -99,7 +102,7 @@ fn before_the_token(take: Take) {
     let service = Service::new();
     let (basic, clients) = (service.basic(), service.app.authenticator.clients());
     let whole = service.request();
-    take("read", &mut || assert!(usual::parse(black_box(&whole), "/oauth2/token", 1000).is_some()));
+    take("read", &mut || assert!(matches!(usual::parse(black_box(&whole), "/oauth2/token", 1000), Begun::Usual(_))));
     take("parse", &mut || {
         let text = BasicText::decode([black_box(basic.as_bytes())].into_iter()).unwrap();
         let request = TokenRequest::parse(black_box(GRANT.as_bytes()), text.as_ref()).unwrap();

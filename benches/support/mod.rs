@@ -131,10 +131,20 @@ impl Pipe {
     /// Sends a request and reads its answer to the end, which is taken to come in one piece. Asks again when the
     /// machine paused the process for so long that the server takes it for overload.
     pub fn ask(&mut self, request: &[u8]) -> &[u8] {
+        self.ask_in_pieces(&[request])
+    }
+
+    /// The same with a request that comes piece by piece.
+    pub fn ask_in_pieces(&mut self, pieces: &[&[u8]]) -> &[u8] {
         let Self { runtime, stream, answer, server } = self;
+        let (last, first) = pieces.split_last().unwrap();
         let length = runtime.block_on(async {
             loop {
-                stream.write_all(request).await.unwrap();
+                for piece in first {
+                    stream.write_all(piece).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+                stream.write_all(last).await.unwrap();
                 let length = stream.read(answer).await.unwrap();
                 assert!(length > 0 && !server.is_finished(), "the connection has ended");
                 if !is_overload(&answer[..length]) {

@@ -16,7 +16,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use jeton::http::express::request::parse;
+use jeton::http::express::request::{Begun, parse};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::AsyncWriteExt as _;
 use tokio::runtime::{Builder, Runtime};
@@ -41,15 +41,15 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn compare(bytes: &[u8]) {
-    let Some(usual) = parse(bytes, PATH, MOST) else { return };
-    // Alone, as it was taken out of what came.
-    let whole = bytes.get(..usual.length).expect("no longer than what came");
+    let Begun::Usual(usual) = parse(bytes, PATH, MOST) else { return };
+    // Alone, as it is taken out of what came once all of it has.
+    let Some(whole) = bytes.get(..usual.length()) else { return };
     let expected = (
         Method::POST,
         PATH.to_owned(),
         Version::HTTP_11,
-        usual.authorization.map(<[u8]>::to_vec).into_iter().collect(),
-        usual.form.to_vec(),
+        usual.authorization(bytes).map(<[u8]>::to_vec).into_iter().collect(),
+        usual.form(bytes).to_vec(),
     );
     assert_eq!(RUNTIME.with(|runtime| runtime.block_on(read_by_hyper(whole))), [expected]);
 }

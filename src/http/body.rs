@@ -1,10 +1,10 @@
 //! A request's body, bounded in size and time (RFC 9110 §8, RFC 9112 §6).
 //!
-//! A body that came with its head, as nearly all do, costs no copy and no timer. Everything that can be refused by
+//! A body that came with its head, as most do, costs no copy and no timer. Everything that can be refused by
 //! the headers alone is refused before a byte is read, so no `100 Continue` invites it.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -61,7 +61,17 @@ pub async fn read_form(headers: &HeaderMap, body: Incoming, limits: BodyLimits<'
         return Ok(Bytes::new());
     }
     check_form(headers)?;
-    let mut reading = pin!(collect(body, limits.size));
+    in_time(pin!(collect(body, limits.size)), limits).await
+}
+
+/// What reading a body comes to, within the bounds of those that are still on their way.
+///
+/// # Errors
+/// When it is late, or has to give way; or as it comes to.
+pub async fn in_time<T>(
+    mut reading: Pin<&mut impl Future<Output = Result<T, BodyError>>>,
+    limits: BodyLimits<'_>,
+) -> Result<T, BodyError> {
     // Nearly always ready at once: only a body that is still on its way gets a timer.
     let now = poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await;
     match now {

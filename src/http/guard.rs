@@ -155,7 +155,14 @@ impl Watch {
         }
         if self.is_http2() {
             self.head_since.set(None);
-        } else if self.in_flight.get() == 0 && self.head_since.get().is_none() {
+        } else if self.in_flight.get() == 0 {
+            self.begin_head();
+        }
+    }
+
+    /// A head has begun to come, now or before.
+    pub fn begin_head(&self) {
+        if self.head_since.get().is_none() {
             self.head_since.set(Some(self.now.get()));
         }
     }

@@ -1,5 +1,7 @@
 //! Usual token requests take a way past hyper: nobody can tell which way an answer came.
 
+mod pieces;
+
 use crate::support::{Answer, Client, GENEROUS, GRANT, Home, Server, Wire, claims, wait_for};
 
 /// A field that makes a request unusual and nothing else of it.
@@ -89,26 +91,4 @@ fn t013_requests_that_come_at_once_are_answered_in_their_order_also_where_they_t
     });
     assert_eq!(statuses, [200, 400, 200, 200, 200]);
     assert_eq!(exchange(&mut wire, &request(&client, GRANT, "")).status, 200, "what hyper has, it keeps");
-}
-
-#[test]
-fn a_request_that_comes_in_pieces_is_answered_like_any_other() {
-    let home = Home::new();
-    let client = home.usual_client();
-    let server = home.serve(&GENEROUS.replace("workers = 2", "workers = 1"));
-    let whole = request(&client, GRANT, "");
-    let mut other = server.wire();
-    for at in [1, 20, whole.len() - GRANT.len(), whole.len() - 1] {
-        let mut wire = server.wire();
-        assert_eq!(exchange(&mut wire, &whole).status, 200);
-        let (first, second) = whole.as_bytes().split_at(at);
-        wire.send(first);
-        // The one worker has read what came before this.
-        assert_eq!(exchange(&mut other, &whole).status, 200);
-        wire.send(second);
-        assert!([200, 503].contains(&wire.answer().status), "cut at {at}");
-        assert_eq!(exchange(&mut wire, &whole).status, 200);
-        wire.send(b"POST / HTTP/1.1\r\nHost: a b\r\n\r\n");
-        assert_eq!(wire.answer().status, 400);
-    }
 }

@@ -1,18 +1,20 @@
-//! The way of the request that matters: a token request that came whole, with nothing unusual about it.
+//! The way of the request that matters: a token request with nothing unusual about it.
 //!
 //! hyper takes any request there is apart, and hands its parts to whoever answers: a third of the instructions of the
 //! usual one, and memory that others would like to keep in the processor's cache. Here it is read where it lies
-//! (`request`), answered like any other, and its reply leaves from the buffer that it was written in (`head`).
+//! (`read`, `request`), answered like any other, and its reply leaves from the buffer that it was written in (`head`).
+//! It may come in pieces, as from all who write a head and its body one after the other: half a head waits where the
+//! next request would, half a body as any body waits (`body`), and either holds the one buffer that it lies in.
 //! Everything else, be it wrong or only rare, is hyper's from its first byte on, and so is the connection from then on.
 //! So nothing is refused here but by the token endpoint itself, and what is about to end, ends with hyper.
 //!
-//! Leaves deadlines to `guard`, and the answer to `token`.
+//! Leaves deadlines of heads to `guard`, those of bodies to `body`, and the answer to `token`.
 
 mod head;
+mod read;
 pub mod request;
 
 use std::future::poll_fn;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -21,17 +23,18 @@ use std::time::Instant;
 
 use http::header::CONNECTION;
 use http::{HeaderMap, StatusCode};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
-use super::form_post::{Posted, refuse};
-use super::guard::{Guarded, Order, Watch};
+use super::body;
+use super::form_post::{Posted, Refusal, refuse};
+use super::guard::{Guarded, Watch};
 use super::reply::{self, Reply};
 use super::routes::Asked;
 use super::token::{grant, note};
 use super::worker::{Peer, Worker};
-use crate::buffers::Buffers;
+use crate::buffers::ROOM;
 use crate::metrics::Endpoint;
-use request::Usual;
+use request::{Begun, Usual};
 
 pub use head::Heads;
 
@@ -46,12 +49,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     loop {
-        let Some(mut bytes) = read(stream, worker.buffers(), watch).await.ok()? else { return Some(Vec::new()) };
+        let Some(mut bytes) = read::first(stream, worker.buffers(), watch).await.ok()? else { return Some(Vec::new()) };
         while !bytes.is_empty() {
-            let (path, most) = (worker.routes().token(), worker.body_limits().size);
-            let usual = request::parse(&bytes, path, most).filter(|_| !worker.app().is_draining());
-            let Some(usual) = usual else { return Some(bytes) };
-            let sent = answer(worker, &usual, (peer, watch)).await;
+            let usual = match begun(worker, &bytes) {
+                Begun::Usual(usual) => usual,
+                Begun::Head if read::more(stream, &mut bytes, watch).await.ok()? => continue,
+                Begun::Head | Begun::Unusual => return Some(bytes),
+            };
+            let sent = answer(worker, (stream, &mut bytes), &usual, (peer, watch)).await;
             stream.write_all(sent.bytes()).await.ok()?;
             if sent.ends {
                 // Whoever is gone already needs no end.
@@ -59,35 +64,19 @@ where
                 return None;
             }
             worker.buffers().give_back(sent.buffer);
-            let length = usual.length;
-            bytes.drain(..length);
+            bytes.drain(..usual.length());
         }
         worker.buffers().give_back(bytes);
     }
 }
 
-/// What comes next, as far as there is room for it; `None` when the connection is to end before anything has come. Who
-/// waits holds no buffer.
-async fn read<S>(stream: &mut Guarded<S>, buffers: &Buffers, watch: &Watch) -> io::Result<Option<Vec<u8>>>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    poll_fn(|context| {
-        if watch.order(context) != Order::Serve {
-            return Poll::Ready(Ok(None));
-        }
-        let mut bytes = buffers.take();
-        let read = pin!(stream.read_buf(&mut bytes)).poll(context);
-        match read {
-            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-            Poll::Ready(read) => Poll::Ready(read.map(|_| Some(bytes))),
-            Poll::Pending => {
-                buffers.give_back(bytes);
-                Poll::Pending
-            }
-        }
-    })
-    .await
+/// What to take the request for that begins with these bytes. What does not fit into a buffer is none of the usual.
+fn begun(worker: &Worker, bytes: &[u8]) -> Begun {
+    match request::parse(bytes, worker.routes().token(), worker.body_limits().size) {
+        Begun::Usual(usual) if usual.length() <= ROOM && !worker.app().is_draining() => Begun::Usual(usual),
+        Begun::Head if bytes.len() < ROOM => Begun::Head,
+        _ => Begun::Unusual,
+    }
 }
 
 /// A reply as it is sent, and whether the connection ends with it.
@@ -109,23 +98,41 @@ impl Sent {
     }
 }
 
-async fn answer(worker: &Rc<Worker>, usual: &Usual<'_>, (peer, watch): (Peer, &Rc<Watch>)) -> Sent {
+/// Answers a request whose head has come whole, once its body has.
+async fn answer<S>(
+    worker: &Rc<Worker>,
+    (stream, bytes): (&mut Guarded<S>, &mut Vec<u8>),
+    usual: &Usual,
+    (peer, watch): (Peer, &Rc<Watch>),
+) -> Sent
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let _in_flight = watch.begin_request();
     let asked = Asked::new(worker, (Endpoint::Token, true));
     let started = Instant::now();
     let laps = worker.shard().laps(started);
-    let Usual { form, authorization, .. } = *usual;
-    let now = worker.app().clock.now();
-    let posted = Posted { form, authorization: [authorization, None], peer, now, started, read: started, laps: &laps };
-    let (reply, code) = match caught(pin!(grant(worker, &posted))).await {
+    let granted = async {
+        let mut read = started;
+        if bytes.len() < usual.length() {
+            let reading = pin!(read::rest(stream, bytes, usual.length()));
+            body::in_time(reading, worker.body_limits()).await.map_err(Refusal::Body)?;
+            read = Instant::now();
+        }
+        let (form, authorization) = (usual.form(bytes), [usual.authorization(bytes), None]);
+        let now = worker.app().clock.now();
+        let posted = Posted { form, authorization, peer, now, started, read, laps: &laps };
+        grant(worker, &posted).await.map(|response| (response, now))
+    };
+    let (reply, code) = match caught(pin!(granted)).await {
         None => return Sent::unusual(worker, asked.answer(reply::panicked())).await,
-        Some(Ok(response)) if !worker.app().is_draining() => {
+        Some(Ok((response, now))) if !worker.app().is_draining() => {
             let (buffer, from) = worker.heads().issued(response, now);
             note(worker, &laps, started, None);
             asked.count(StatusCode::OK);
             return Sent { buffer, from, ends: false };
         }
-        Some(Ok(response)) => (reply::issued(HeaderMap::new(), &response), None),
+        Some(Ok((response, _))) => (reply::issued(HeaderMap::new(), &response), None),
         Some(Err(refusal)) => {
             let (reply, code) = refuse(&refusal, peer);
             (reply, Some(code))
@@ -147,7 +154,120 @@ async fn caught<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt as _, DuplexStream};
+
     use super::*;
+    use crate::admin;
+    use crate::app::{App, Opened};
+    use crate::buffers::Buffers;
+    use crate::clock::Clock;
+    use crate::config::{Config, RawConfig};
+    use crate::http::guard::Order;
+    use crate::http::pacing::Pacing;
+    use crate::http::worker;
+    use crate::keys::MasterKey;
+    use crate::limiter::FailureLimiter;
+    use crate::oauth::IssuerUrl;
+    use crate::store::OpenMode;
+
+    /// Of nobody: any answer will do.
+    const REQUEST: &[u8] = b"POST /oauth2/token HTTP/1.1\r\nHost: a.example\r\nAuthorization: Basic YTpi\r\n\
+        Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 29\r\n\r\ngrant_type=client_credentials";
+
+    async fn worker() -> Rc<Worker> {
+        let mut raw = RawConfig::default();
+        raw.read_toml("[store]\nurl = \"memory:\"\n[serve]\nworkers = 1\n", "test").unwrap();
+        let (config, clock) = (Config::from_raw(&raw).unwrap(), Clock::System);
+        let (store, master) =
+            (config.store.url.open(OpenMode::CreateIfMissing).unwrap(), MasterKey::from_random([1; 32]));
+        let records = admin::unlock(&*store, &master, clock.now()).await.unwrap();
+        let issuer = IssuerUrl::parse("https://a.example").unwrap();
+        let (app, _) = App::new(config, issuer, Opened { store, master, records }, clock).unwrap();
+        let failures = &app.config.limits;
+        let limiter = Arc::new(FailureLimiter::new(failures.per_client, failures.per_source));
+        Rc::new(Worker::new(app, limiter, Pacing::start().unwrap(), 0))
+    }
+
+    /// What is left to hyper of a connection on which the other side does this.
+    fn left_of(client: impl AsyncFnOnce(DuplexStream, &Watch, &Buffers)) -> Option<Vec<u8>> {
+        worker::runtime().unwrap().block_on(async {
+            let (ours, theirs) = tokio::io::duplex(16 * 1024);
+            let watch = Watch::new(Rc::default(), Arc::default());
+            let (worker, mut stream) = (worker().await, Guarded::new(theirs, Rc::clone(&watch)));
+            let peer = Peer { address: SocketAddr::from(([127, 0, 0, 1], 1)) };
+            let served = serve(&mut stream, &worker, (peer, &watch));
+            tokio::join!(biased; served, client(ours, &watch, worker.buffers())).0
+        })
+    }
+
+    /// Lets the connection read what was sent.
+    async fn send(stream: &mut DuplexStream, piece: &[u8]) {
+        stream.write_all(piece).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+
+    async fn expect_answer(stream: &mut DuplexStream) {
+        let mut room = [0; 4096];
+        let length = stream.read(&mut room).await.unwrap();
+        assert!(room.starts_with(b"HTTP/1.1 ") && room[..length].ends_with(b"}"));
+    }
+
+    #[test]
+    fn requests_in_pieces_are_answered_here_and_their_connection_stays() {
+        let left = left_of(async |mut stream, _, _| {
+            for at in 0..REQUEST.len() {
+                for piece in [&REQUEST[..at], &REQUEST[at..]] {
+                    send(&mut stream, piece).await;
+                }
+                expect_answer(&mut stream).await;
+            }
+            for byte in REQUEST {
+                send(&mut stream, &[*byte]).await;
+            }
+            expect_answer(&mut stream).await;
+            // The end of one and the beginning of the next come at once.
+            send(&mut stream, &REQUEST[..100]).await;
+            send(&mut stream, &[&REQUEST[100..], &REQUEST[..60]].concat()).await;
+            expect_answer(&mut stream).await;
+            send(&mut stream, &REQUEST[60..]).await;
+            expect_answer(&mut stream).await;
+            send(&mut stream, b"GET / ").await;
+        });
+        assert_eq!(left.as_deref(), Some(b"GET / ".as_slice()), "this is the first that is not answered here");
+    }
+
+    #[test]
+    fn half_a_head_is_left_to_hyper_when_no_more_comes_or_the_connection_is_to_end() {
+        let half = &REQUEST[..60];
+        let left = left_of(async |mut stream, _, _| send(&mut stream, half).await);
+        assert_eq!(left.as_deref(), Some(half), "nobody is at the other end");
+        for sent in [half, b""] {
+            let left = left_of(async |mut stream, watch, _| {
+                send(&mut stream, sent).await;
+                watch.tell(Order::Drain);
+                tokio::task::yield_now().await;
+            });
+            assert_eq!(left.as_deref(), Some(sent));
+        }
+    }
+
+    #[test]
+    fn half_a_request_holds_one_buffer_and_an_idle_connection_none() {
+        left_of(async |mut stream, _, buffers| {
+            let spare = || format!("{buffers:?}");
+            for at in [1, 100, REQUEST.len() - 1] {
+                send(&mut stream, &REQUEST[..at]).await;
+                let held = spare();
+                send(&mut stream, &REQUEST[at..]).await;
+                expect_answer(&mut stream).await;
+                tokio::task::yield_now().await;
+                assert_eq!((&*held, &*spare()), ("Buffers { spare: 0 }", "Buffers { spare: 1 }"), "{at}");
+            }
+        });
+    }
 
     #[tokio::test]
     async fn t225_a_panic_is_caught_before_and_after_the_first_await() {

@@ -1,10 +1,10 @@
 //! What a usual token request is, and where its parts lie.
 //!
 //! Its first line is just one; its fields are taken apart by hyper's parser, so that both see the same (RFC 9112), and
-//! whatever hyper would look at twice is not usual. Invariant: of what is taken here, hyper would have made the same form
-//! and the same authorization.
+//! whatever hyper would look at twice is not usual. Invariants: of what is taken here, hyper would have made the same form
+//! and the same authorization; for more of it is only waited where hyper would wait as well.
 
-use std::fmt;
+use std::ops::Range;
 
 use httparse::{EMPTY_HEADER, Header, Status, parse_headers};
 
@@ -13,20 +13,41 @@ use crate::http::{body, host};
 /// More header fields than this are not usual.
 const MAX_FIELDS: usize = 32;
 
-/// A token request as it lies in a buffer. It never prints: a secret is in one of its parts.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Usual<'b> {
-    /// The value of its `Authorization` field.
-    pub authorization: Option<&'b [u8]>,
-    /// Its body, which is said to be a form.
-    pub form: &'b [u8],
-    /// How many bytes it takes.
-    pub length: usize,
+/// What a request is, as far as it has come.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// A usual one; its body may still be on its way.
+    Usual(Usual),
+    /// Its head has not come whole, and so far it is like that of a usual one.
+    Head,
+    /// Whatever else.
+    Unusual,
 }
 
-impl fmt::Debug for Usual<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Usual(***)")
+/// Where in a buffer the parts of a token request lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usual {
+    authorization: Option<Range<usize>>,
+    form: Range<usize>,
+}
+
+impl Usual {
+    /// The value of its `Authorization` field.
+    #[must_use]
+    pub fn authorization<'b>(&self, bytes: &'b [u8]) -> Option<&'b [u8]> {
+        bytes.get(self.authorization.clone()?)
+    }
+
+    /// Its body, which is said to be a form; empty until it has come whole.
+    #[must_use]
+    pub fn form<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        bytes.get(self.form.clone()).unwrap_or_default()
+    }
+
+    /// How many bytes it takes.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        self.form.end
     }
 }
 
@@ -39,22 +60,47 @@ struct Fields<'b> {
     content_length: Option<&'b [u8]>,
 }
 
-/// The request to `path` at the start of `bytes`; `None` unless it is all there, a usual one, and its body no longer
-/// than `most`.
+/// The request to `path` at the start of `bytes`. It is no usual one when its body is longer than `most`.
 #[must_use]
-pub fn parse<'b>(bytes: &'b [u8], path: &str, most: usize) -> Option<Usual<'b>> {
-    let after_path = bytes.strip_prefix(b"POST ")?.strip_prefix(path.as_bytes())?;
-    let rest = after_path.strip_prefix(b" HTTP/1.1\r\n")?;
+pub fn parse(bytes: &[u8], path: &str, most: usize) -> Begun {
+    let Some(rest) = after_line(bytes, path) else {
+        return if begins_line(bytes, path) { Begun::Head } else { Begun::Unusual };
+    };
     let mut room = [EMPTY_HEADER; MAX_FIELDS];
-    let Ok(Status::Complete((head, read))) = parse_headers(rest, &mut room) else { return None };
+    match parse_headers(rest, &mut room) {
+        Ok(Status::Complete((head, read))) => {
+            usual(read, (bytes, bytes.len() - rest.len() + head), most).map_or(Begun::Unusual, Begun::Usual)
+        }
+        Ok(Status::Partial) => Begun::Head,
+        Err(_) => Begun::Unusual,
+    }
+}
+
+/// What follows the first line of a usual request.
+fn after_line<'b>(bytes: &'b [u8], path: &str) -> Option<&'b [u8]> {
+    bytes.strip_prefix(b"POST ")?.strip_prefix(path.as_bytes())?.strip_prefix(b" HTTP/1.1\r\n")
+}
+
+/// Whether that line may still become one.
+#[cold]
+fn begins_line(bytes: &[u8], path: &str) -> bool {
+    let mut line = b"POST ".iter().chain(path.as_bytes()).chain(b" HTTP/1.1\r\n");
+    bytes.iter().all(|byte| line.next() == Some(byte))
+}
+
+/// The parts of a request with these fields, whose head takes so many of the bytes.
+fn usual(read: &[Header<'_>], (bytes, head): (&[u8], usize), most: usize) -> Option<Usual> {
     let mut fields = Fields::default();
     for field in read {
         fields.note(field)?;
     }
     let sound = fields.host.is_some_and(host::is_authority) && fields.content_type.is_some_and(body::is_form);
     let length = fields.content_length.and_then(decimal).filter(|length| sound && *length <= most)?;
-    let form = rest.get(head..)?.get(..length)?;
-    Some(Usual { authorization: fields.authorization, form, length: bytes.len() - rest.len() + head + length })
+    let authorization = fields.authorization.map(|value| {
+        let from = value.as_ptr().addr() - bytes.as_ptr().addr();
+        from..from + value.len()
+    });
+    Some(Usual { authorization, form: head..head + length })
 }
 
 impl<'b> Fields<'b> {
@@ -99,7 +145,7 @@ mod tests {
     use hyper::service::service_fn;
     use hyper_util::rt::TokioIo;
     use proptest::prelude::*;
-    use tokio::io::AsyncWriteExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
 
@@ -109,20 +155,29 @@ mod tests {
         Authorization: Basic YTpi\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 29\r\n\r\n\
         grant_type=client_credentials";
 
+    /// The usual request that has come whole.
+    fn whole(bytes: &[u8]) -> Option<Usual> {
+        match parse(bytes, PATH, MOST) {
+            Begun::Usual(usual) => Some(usual).filter(|usual| usual.length() <= bytes.len()),
+            Begun::Head | Begun::Unusual => None,
+        }
+    }
+
     fn is_usual(request: &str) -> bool {
-        parse(request.as_bytes(), PATH, MOST).is_some()
+        whole(request.as_bytes()).is_some()
     }
 
     #[test]
     fn a_usual_request_is_read_where_it_lies_and_what_follows_it_is_left() {
         let two = format!("{USUAL}{USUAL}");
-        let usual = parse(two.as_bytes(), PATH, MOST).unwrap();
-        assert_eq!(usual.form, b"grant_type=client_credentials");
-        assert_eq!((usual.authorization, usual.length), (Some(b"Basic YTpi".as_slice()), USUAL.len()));
-        assert_eq!(parse(USUAL.replace("Authorization", "X").as_bytes(), PATH, MOST).unwrap().authorization, None);
+        let usual = whole(two.as_bytes()).unwrap();
+        assert_eq!(usual.form(two.as_bytes()), b"grant_type=client_credentials");
+        assert_eq!(usual.authorization(two.as_bytes()), Some(b"Basic YTpi".as_slice()));
+        assert_eq!(usual.length(), USUAL.len());
+        let anonymous = USUAL.replace("Authorization", "X");
+        assert_eq!(whole(anonymous.as_bytes()).unwrap().authorization(anonymous.as_bytes()), None);
         assert!(is_usual(&USUAL.replace("Accept: */*", "connection: Keep-Alive")));
         assert!(is_usual(&USUAL.replace("Host", "hOST").replace("urlencoded", "urlencoded; charset=utf-8")));
-        assert_eq!(format!("{usual:?}"), "Usual(***)", "T-223");
     }
 
     #[test]
@@ -171,8 +226,24 @@ mod tests {
         let many = "X: y\r\n".repeat(MAX_FIELDS);
         assert!(!is_usual(&USUAL.replacen("Accept", &format!("{many}Accept"), 1)));
         assert!(!is_usual("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") && !is_usual(""));
-        assert!(parse(USUAL.as_bytes(), PATH, 28).is_none(), "longer than the limit");
-        assert!((1..USUAL.len()).all(|length| !is_usual(&USUAL[..length])), "it has not come whole");
+        assert_eq!(parse(USUAL.as_bytes(), PATH, 28), Begun::Unusual, "longer than the limit");
+    }
+
+    #[test]
+    fn whatever_has_come_of_a_usual_request_begins_one() {
+        let (usual, head) = (whole(USUAL.as_bytes()).unwrap(), USUAL.find("\r\n\r\n").unwrap() + 4);
+        for length in 0..USUAL.len() {
+            let begun = parse(&USUAL.as_bytes()[..length], PATH, MOST);
+            assert_eq!(begun, if length < head { Begun::Head } else { Begun::Usual(usual.clone()) }, "{length}");
+        }
+        assert_eq!(usual.form(&USUAL.as_bytes()[..USUAL.len() - 1]), b"", "it has not come whole");
+        for begun in ["G", "POST /x", "POST /oauth2/token?", "POST /oauth2/token HTTP/1.0", "PR", "\r"] {
+            assert_eq!(parse(begun.as_bytes(), PATH, MOST), Begun::Unusual, "{begun}");
+        }
+        let wrong = USUAL.replace("Accept: ", "Accept : ");
+        let at = wrong.find(" : ").unwrap();
+        assert_eq!(parse(&wrong.as_bytes()[..at], PATH, MOST), Begun::Head);
+        assert_eq!(parse(&wrong.as_bytes()[..at + 2], PATH, MOST), Begun::Unusual, "before its head has come whole");
     }
 
     /// What hyper makes of bytes: path, version, authorization and body of the first request.
@@ -202,6 +273,24 @@ mod tests {
         first.take()
     }
 
+    /// Whether hyper waits for more of this before it does anything.
+    fn is_awaited_by_hyper(bytes: &[u8]) -> bool {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let service = service_fn(|_| async { Ok::<_, Infallible>(Response::new(Full::<bytes::Bytes>::default())) });
+        runtime.block_on(async {
+            let (mut ours, theirs) = tokio::io::duplex(64 * 1024);
+            ours.write_all(bytes).await.unwrap();
+            let mut builder = hyper::server::conn::http1::Builder::new();
+            let connection = builder.half_close(true).serve_connection(TokioIo::new(theirs), service);
+            tokio::select! {
+                biased;
+                _ = connection => false,
+                _ = ours.read_u8() => false,
+                () = async { for _ in 0..4 { tokio::task::yield_now().await } } => true,
+            }
+        })
+    }
+
     /// A usual request with some bytes changed, added or left out.
     fn nearly_usual() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
@@ -225,12 +314,26 @@ mod tests {
 
         #[test]
         fn of_what_is_usual_hyper_reads_the_same(bytes in nearly_usual()) {
-            if let Some(usual) = parse(&bytes, PATH, MOST) {
+            if let Some(usual) = whole(&bytes) {
                 let (path, version, authorization, body) = read_by_hyper(&bytes).expect("hyper takes it as well");
                 prop_assert_eq!((&*path, version), (PATH, Version::HTTP_11));
-                prop_assert_eq!(authorization.first().map(Vec::as_slice), usual.authorization);
+                prop_assert_eq!(authorization.first().map(Vec::as_slice), usual.authorization(&bytes));
                 prop_assert!(authorization.len() < 2);
-                prop_assert_eq!(body.as_deref(), Some(usual.form));
+                prop_assert_eq!(body.as_deref(), Some(usual.form(&bytes)));
+            }
+        }
+
+        #[test]
+        fn where_more_is_awaited_hyper_awaits_it_as_well(bytes in nearly_usual(), at in any::<prop::sample::Index>()) {
+            let begun = &bytes[..at.index(bytes.len())];
+            match parse(begun, PATH, MOST) {
+                Begun::Head => prop_assert!(is_awaited_by_hyper(begun)),
+                Begun::Usual(usual) if usual.length() > begun.len() => {
+                    let (path, _, authorization, body) = read_by_hyper(begun).expect("hyper begins it as well");
+                    let ours = usual.authorization(begun).map(<[u8]>::to_vec);
+                    prop_assert_eq!((&*path, authorization, body), (PATH, Vec::from_iter(ours), None));
+                }
+                Begun::Usual(_) | Begun::Unusual => {}
             }
         }
 
