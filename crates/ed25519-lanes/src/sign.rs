@@ -129,7 +129,9 @@ mod tests {
     fn batches_of_every_size_are_signed_as_by_dalek_in_emulated_lanes() {
         let table = Emulated::run((), Build);
         let bytes: Vec<u8> = (0..=255).cycle().take(700).collect();
-        for n in 0..=Batch::MAX {
+        // Miri takes minutes for the table alone.
+        let sizes = if cfg!(miri) { 5..=5 } else { 0..=Batch::MAX };
+        for n in sizes {
             let dalek = SigningKey::from_bytes(&[u8::try_from(n).unwrap(); 32]);
             let key = Key::from_seed(dalek.as_bytes());
             let context = Context { key: &key, table: &table };
