@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tracing::Level;
 
 use crate::audit::{Event, Kind};
 use crate::authenticator::{Authenticator, Denial, Occasion};
@@ -41,8 +42,8 @@ pub type Random = fn(&mut [u8]);
 
 /// An answer that only lacks what makes its token good.
 enum Draft<'a> {
-    /// The signature.
-    Unsigned(Signing<'a>),
+    /// The signature; and what is to be written down of it then, where it is.
+    Unsigned(Signing<'a>, Option<Box<Names>>),
     /// A record in the store. Boxed, since few take this way and all would keep room for it.
     Unkept(TokenResponse, Box<TokenRecord>),
 }
@@ -84,7 +85,12 @@ impl TokenIssuer {
             None => admit(Box::pin(self.authenticator.confirm(request.auth(), occasion)).await?.known())?,
         };
         let response = match draft {
-            Draft::Unsigned(signing) => TokenResponse::signed(signing.await.map_err(Denial::CannotSign)?),
+            Draft::Unsigned(signing, names) => {
+                let signed = signing.await.map_err(Denial::CannotSign)?;
+                // Only now: without its signature it was none.
+                names.inspect(|names| names.note(occasion));
+                TokenResponse::signed(signed)
+            }
             Draft::Unkept(response, record) => {
                 Box::pin(self.keep(record, occasion)).await?;
                 response
@@ -98,7 +104,8 @@ impl TokenIssuer {
     async fn keep(&self, record: Box<TokenRecord>, occasion: &Occasion<'_>) -> Result<(), Denial> {
         let kept = self.tokens.keep((*record).clone()).await;
         kept.map_err(|error| Denial::Store(Arc::new(error)))?;
-        note_issued((&record.client, &record.scope), record.id, None, occasion);
+        let TokenRecord { client, scope, id, .. } = *record;
+        Names::of((&client, &scope), id, None, occasion).inspect(|names| names.note(occasion));
         Ok(())
     }
 
@@ -139,7 +146,7 @@ impl TokenIssuer {
         // Not held while a signature is waited for: whoever waits shares the key with all who do.
         let keys = self.keys.load();
         let key = moment.key(&keys, grant.client.alg)?;
-        // First of all, so that what is written down as issued is not refused for want of a turn.
+        // First of all: whoever gets no turn costs nothing more.
         let turn = self.line.turn(grant.client.alg).map_err(|LineFull| {
             moment.occasion.shard.count_shed(Shed::SigningLine);
             OAuthError::TEMPORARILY_UNAVAILABLE
@@ -148,8 +155,9 @@ impl TokenIssuer {
         let mut response = TokenResponse::begin(moment.occasion.buffers.take(), length, &closing);
         let place = jwt::push_unsigned(claims, (&stamp, moment.occasion.instants), key, response.buffer_mut());
         response.finish(closing);
-        note_issued((&grant.client.id, grant.scope()), stamp.id, Some(key), moment.occasion);
-        Ok(Draft::Unsigned(jwt::sign(place.of(response.into_buffer()), key, turn, moment.occasion.desk())))
+        let names = Names::of((&grant.client.id, grant.scope()), stamp.id, Some(key), moment.occasion);
+        let signing = jwt::sign(place.of(response.into_buffer()), key, turn, moment.occasion.desk());
+        Ok(Draft::Unsigned(signing, names))
     }
 
     fn draft_opaque<'a>(
@@ -191,15 +199,38 @@ fn draw<const BYTES: usize>(random: Random) -> [u8; BYTES] {
     bits
 }
 
-/// What the log and the audit log say of a token: its names, never itself.
-fn note_issued((client, scope): (&ClientId, &Scope), id: TokenId, key: Option<&SigningKey>, occasion: &Occasion<'_>) {
-    let (client, scope, kid) = (client.as_str(), scope.as_str(), key.map(|key| key.kid().as_str()));
-    tracing::debug!(client, scope, kid, jti = %id, "token issued");
-    let trail = occasion.trail;
-    if trail.wants(Kind::TokenIssued) {
-        let jti = id.to_string();
-        let names = Event { client: Some(client), scope: Some(scope), ..Event::new(Kind::TokenIssued, "ok") };
-        let client_kid = occasion.client_key.get().map(|kid| &**kid);
-        trail.record(&Event { jti: Some(&jti), kid, client_kid, ..names });
+/// What the log and the audit log say of a token, once it is one: its names, never itself.
+struct Names {
+    client: ClientId,
+    scope: Scope,
+    id: TokenId,
+    key: Option<Arc<SigningKey>>,
+    is_audited: bool,
+}
+
+impl Names {
+    /// `None` where nobody writes them down. Boxed, since few do and all would keep room for them.
+    fn of(
+        (client, scope): (&ClientId, &Scope),
+        id: TokenId,
+        key: Option<&Arc<SigningKey>>,
+        occasion: &Occasion<'_>,
+    ) -> Option<Box<Self>> {
+        let is_audited = occasion.trail.wants(Kind::TokenIssued);
+        let is_wanted = is_audited || tracing::enabled!(Level::DEBUG);
+        is_wanted
+            .then(|| Box::new(Self { client: client.clone(), scope: scope.clone(), id, key: key.cloned(), is_audited }))
+    }
+
+    fn note(&self, occasion: &Occasion<'_>) {
+        let (client, scope, id) = (self.client.as_str(), self.scope.as_str(), self.id);
+        let kid = self.key.as_ref().map(|key| key.kid().as_str());
+        tracing::debug!(client, scope, kid, jti = %id, "token issued");
+        if self.is_audited {
+            let jti = id.to_string();
+            let names = Event { client: Some(client), scope: Some(scope), ..Event::new(Kind::TokenIssued, "ok") };
+            let client_kid = occasion.client_key.get().map(|kid| &**kid);
+            occasion.trail.record(&Event { jti: Some(&jti), kid, client_kid, ..names });
+        }
     }
 }

@@ -1,7 +1,22 @@
 //! The audit log: who did what, in lines that cannot be forged and hold no secret.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::{Context, Waker};
 
+use jeton::admin::{Admin, ClientChange, unlock};
+use jeton::app::{App, Opened};
+use jeton::authenticator::Occasion;
+use jeton::buffers::Buffers;
+use jeton::clock::Clock;
+use jeton::config::{Config, RawConfig};
+use jeton::jwt::{Instants, SignQueue, TokenId};
+use jeton::keys::MasterKey;
+use jeton::metrics::Laps;
+use jeton::oauth::{IssuerUrl, Scope, TokenRequest};
+use jeton::store::Store;
+use jeton::store::memory::MemoryStore;
 use serde_json::Value;
 
 use crate::support::{Client, GENEROUS, GRANT, Home, Server, basic, claims, segment, wait_for};
@@ -185,4 +200,44 @@ fn a_log_that_cannot_be_opened_stops_the_start() {
     assert!(said.contains("audit.output cannot be written") && said.lines().count() == 1, "{said}");
     let command = home.run(&["client", "add", "x", "--config", file.to_str().unwrap()]);
     assert_eq!(command.status.code(), Some(78), "nothing is done that cannot be written down");
+}
+
+/// A service in process that writes an audit log to this file, and the form of a client.
+async fn service(log: &Path) -> (Arc<App>, String) {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let (master, now) = (|| MasterKey::from_random([7; 32]), Clock::System.now());
+    let records = unlock(&*store, &master(), now).await.unwrap();
+    let mut raw = RawConfig::default();
+    raw.read_toml(&format!("[serve]\nworkers = 1\n[audit]\noutput = \"{}\"\n", log.display()), "test").unwrap();
+    let admin = Admin::new(Arc::clone(&store), master(), now);
+    let (name, scope) = (Some("test".to_owned()), Some(Scope::parse("read").unwrap()));
+    let (client, new) = admin.add_client(ClientChange { name, scope, ..ClientChange::default() }).await.unwrap();
+    let form = format!("{GRANT}&client_id={}&client_secret={}", client.id, new.secret.expose());
+    let (config, issuer) = (Config::from_raw(&raw).unwrap(), IssuerUrl::parse("https://issuer.example").unwrap());
+    let (app, _) = App::new(config, issuer, Opened { store, master: master(), records }, Clock::System).unwrap();
+    (app, form)
+}
+
+#[tokio::test]
+async fn a_token_is_written_down_once_it_is_signed_and_never_when_it_was_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("audit.log");
+    let (app, form) = service(&log).await;
+    let request = TokenRequest::parse(form.as_bytes(), None).unwrap();
+    let trail = app.audit.trail(0, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let (shard, queue, buffers, laps) =
+        (app.metrics.shard(0), &SignQueue::default(), &Buffers::default(), &Laps::default());
+    let (now, instants, client_key) = (app.clock.now(), &Instants::default(), std::cell::OnceCell::new());
+    let occasion = Occasion { now, throttled: None, shard, queue, instants, buffers, laps, trail, client_key };
+    let issue = |random: fn(&mut [u8])| Box::pin(app.tokens.issue(&request, random, &occasion));
+    // The first asks the store for the client, the others find it in memory.
+    issue(|bytes| bytes.fill(1)).await.unwrap();
+    let mut given_up = issue(|bytes| bytes.fill(2));
+    let polled = given_up.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending(), "it waits for its signature");
+    drop(given_up);
+    issue(|bytes| bytes.fill(3)).await.unwrap();
+    app.audit.end();
+    let names: Vec<String> = events(&log).iter().map(|event| event["jti"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(names, [TokenId([1; 16]), TokenId([3; 16])].map(|id| id.to_string()));
 }
