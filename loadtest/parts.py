@@ -53,7 +53,7 @@ JETON = [
     Part(
         "client found, secret compared",
         "#0f766e",
-        r"src/(authenticator/|limiter|store/(cache|uses|unknown))|src/oauth/(secret|client\.rs|grant|scope|audience)",
+        r"src/(authenticator/|limiter|store/(cache|table|uses|unknown))|src/oauth/(secret|client\.rs|grant|scope|audience)",
         (
             ("digest of the secret", r"(sha2|hmac)/|src/oauth/secret\.rs .*\bhash\b"),
             ("comparison of digests", r"src/oauth/secret"),
