@@ -40,7 +40,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("compact_str", &["oauth/client"]),
     ("smallvec", &["oauth/client", "store/uses"]),
     ("triomphe", &["store/cached"]),
-    ("prefetch", &["store/cached", "store/table"]),
+    ("prefetch", &["store/cached"]),
     ("bytes", &["http"]),
     ("http", &["http"]),
     ("http_body_util", &["http"]),
