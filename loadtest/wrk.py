@@ -3,7 +3,6 @@
 import json
 import pathlib
 import re
-import statistics
 import subprocess
 import sys
 
@@ -47,8 +46,3 @@ def measured(server, core, seconds, connections=64):
         "p50_us": result["p50"],
         "p99_us": result["p99"],
     }
-
-
-def median(rounds, name):
-    """The median of one figure over rounds."""
-    return statistics.median(each[name] for each in rounds)
