@@ -24,6 +24,8 @@ AUDIENCE = "https://api.example.com"
 def build():
     """Builds the server, then what runs beside it, so that its own features stay its own."""
     if os.environ.get("JETON_SKIP_BUILD"):
+        if not (BUILT / "jeton").exists():
+            sys.exit(f"JETON_SKIP_BUILD is set, but {BUILT / 'jeton'} is not built")
         return
     cargo("--bin", "jeton")
     cargo("--example", "yardstick", "--example", "seed")
@@ -85,6 +87,7 @@ class Jeton(Program):
         started = time.monotonic()
         super().__init__(pinned(core, command), stderr=subprocess.PIPE, text=True, env=environment)
         self.home = home
+        line = "it said nothing"
         for line in self.process.stderr:
             told = json.loads(line) if line.startswith("{") else {}
             told = told | told.get("fields", {})
@@ -92,7 +95,11 @@ class Jeton(Program):
                 self.ready_after = time.monotonic() - started
                 self.address, self.ops = told["listen"], told["ops_listen"]
                 return
-        sys.exit("the server did not start")
+            # The loader would go on without what it was to load, which then is not what is measured.
+            if line.startswith("ERROR: ld.so"):
+                break
+        self.stop()
+        sys.exit(f"the server did not start: {binary}: {line.strip()}")
 
     def metric(self, series):
         """The value of one series, by its whole name."""
