@@ -36,9 +36,22 @@ def core_beside():
     return usable[1] if len(usable) > 2 else usable[0]
 
 
+# How what is pinned is scheduled: as anything else, unless told otherwise.
+SCHEDULE = []
+
+
+def in_real_time():
+    """From now on what is pinned has its core before all other work, as far as the kernel lets it."""
+    need("chrt")
+    schedule = ["chrt", "--fifo", "1"]
+    if subprocess.run([*schedule, "true"], capture_output=True).returncode != 0:
+        sys.exit("a real-time schedule is not allowed here: run as root")
+    SCHEDULE[:] = schedule
+
+
 def pinned(core, command):
     """The command, kept on one core."""
-    return ["taskset", "-c", str(core), *command]
+    return [*SCHEDULE, "taskset", "-c", str(core), *command]
 
 
 def clean_environment():
