@@ -31,6 +31,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use rand::TryRng as _;
+use rand::rngs::SysRng;
 
 use crate::admin::{self, Admin, AdminError};
 use crate::app::AppError;
@@ -172,6 +174,10 @@ impl From<std::io::Error> for CliError {
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn run() -> ExitCode {
+    // Whatever would ask for them later would have to panic.
+    if let Err(error) = SysRng.try_fill_bytes(&mut [0; 1]) {
+        return fail(&CliError::Failed(format!("the system gives no random numbers: {error}")));
+    }
     let cli = Cli::parse();
     if let Err(error) = memory::protect() {
         return fail(&CliError::Failed(format!("the memory of this process cannot be protected: {error}")));

@@ -1,4 +1,4 @@
-//! No descriptors, another time of day, nobody who reads the log.
+//! No descriptors, another time of day, nobody who reads the log, no random numbers.
 
 use std::fs;
 use std::io::Read as _;
@@ -191,4 +191,39 @@ fn p10_a_closed_pipe_behind_the_log_kills_nobody() {
     assert!(process.0.try_wait().unwrap().is_none());
     assert!(Command::new("kill").arg(process.0.id().to_string()).status().unwrap().success());
     assert_eq!(end_of(&mut process.0).code(), Some(0));
+}
+
+/// What makes the system refuse random numbers to whoever strace looks after.
+const NO_RANDOM_NUMBERS: [&str; 6] = ["-qq", "-o", "/dev/null", "-f", "-e", "inject=getrandom:error=EAGAIN"];
+
+/// P-19: without random numbers nothing starts, and nothing is issued: a token would have the name of another.
+#[test]
+fn p19_without_random_numbers_nothing_starts_and_nothing_is_issued() {
+    need("strace");
+    let (server, client) = Server::usual();
+    let mut beside = Command::new("strace");
+    beside.args(NO_RANDOM_NUMBERS).args([jeton().get_program(), "serve".as_ref()]);
+    let output = beside.args(["--listen", "127.0.0.1:0", "--store", &server.home.url()]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.starts_with("jeton: the system gives no random numbers: "), "{said}");
+
+    // A worker asks the system at its first token.
+    let mut starved = Command::new("strace");
+    let mut starved =
+        Killed(starved.args(NO_RANDOM_NUMBERS).args(["-p", &server.process.id().to_string()]).spawn().unwrap());
+    let traced = || fs::read_to_string(format!("/proc/{}/status", server.process.id())).unwrap();
+    wait_for("the server is looked after", || (!traced().contains("TracerPid:\t0\n")).then_some(()));
+    for _ in 0..8 {
+        // By the panic of whoever wanted the number: a thread of the store, or the request itself.
+        let answer = server.ask(&client, GRANT);
+        assert!(matches!(answer.status, 500 | 503), "{} {}", answer.head, answer.text());
+        assert!(!answer.json().as_object().unwrap().contains_key("access_token"));
+    }
+    assert_eq!(server.get("/.well-known/jwks.json").status, 200);
+    starved.0.kill().unwrap();
+    starved.0.wait().unwrap();
+    let tokens: Vec<String> = (0..8).map(|_| server.ask_patiently(&client, GRANT).access_token()).collect();
+    let names = tokens.iter().map(|token| claims(token)["jti"].to_string());
+    assert_eq!(names.collect::<std::collections::HashSet<_>>().len(), 8);
 }

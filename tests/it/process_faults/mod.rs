@@ -2,5 +2,6 @@
 
 mod host;
 mod memory;
+mod pauses;
 mod start;
 mod stop;
