@@ -198,6 +198,49 @@ fn s05_a_slow_disk_does_not_slow_tokens() {
     assert!(counts.slowest < Duration::from_secs(1) && slowest_miss < Duration::from_secs(1), "{counts:?}");
 }
 
+/// P-11: every read of the store takes its time, and many wait for one: they are answered by their deadline, with what
+/// was found or an honest 503, by no more threads than before; everybody else does not notice.
+#[test]
+fn p11_when_all_who_read_the_store_are_busy_the_others_do_not_notice() {
+    let (server, client, strangers) = with_many_clients("");
+    let threads = || fs::read_dir(format!("/proc/{}/task", server.process.id())).unwrap().count();
+    let before = threads();
+    let database = server.home.database.to_str().unwrap();
+    let delay = ["-P", database, "-e", "trace=pread64", "-e", "inject=pread64:delay_enter=300000"];
+    let slow = Killed::tracing(&server, &delay);
+    // What the server has read of the file counts no more.
+    server.home.usual_client();
+    let load = Load::start(&server.address, &client, 1);
+    let (asked, slowest) = std::thread::scope(|scope| {
+        let one = |stranger| {
+            let began = Instant::now();
+            let answer = server.ask(stranger, GRANT);
+            if answer.status != 200 {
+                expect_unavailable(&answer, "a stranger");
+            }
+            began.elapsed()
+        };
+        let asking: Vec<_> = strangers.iter().take(40).map(|stranger| scope.spawn(move || one(stranger))).collect();
+        let began = Instant::now();
+        while asking.iter().any(|thread| !thread.is_finished()) {
+            let probed = Instant::now();
+            assert_eq!(server.ops("/livez").status, 200);
+            assert!(probed.elapsed() < Duration::from_secs(1), "{:?}", probed.elapsed());
+            assert!(threads() <= before + 2, "{} threads, {before} before", threads());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let slowest = asking.into_iter().map(|thread| thread.join().unwrap()).max().unwrap();
+        (began.elapsed(), slowest)
+    });
+    assert!(slowest > Duration::from_millis(300), "nobody had to wait: {slowest:?}");
+    assert!(asked < Duration::from_secs(10), "{asked:?}");
+    let counts = load.stop();
+    counts.expect_served("a known client");
+    assert!(counts.slowest < Duration::from_secs(1), "{counts:?}");
+    drop(slow);
+    wait_until_recovered(&server, &strangers[100], "reads are quick again");
+}
+
 /// S-15: a full disk beneath the log stops no request; once there is room, what was lost is said.
 #[test]
 fn s15_a_full_log_disk_stops_nothing_and_lost_lines_are_counted() {

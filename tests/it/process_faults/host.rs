@@ -202,18 +202,17 @@ fn p19_without_random_numbers_nothing_starts_and_nothing_is_issued() {
     need("strace");
     let (server, client) = Server::usual();
     let mut beside = Command::new("strace");
-    beside.args(NO_RANDOM_NUMBERS).args([jeton().get_program(), "serve".as_ref()]);
+    beside
+        .args(["-f", "-qq", "-o", "/dev/null"])
+        .args(NO_RANDOM_NUMBERS)
+        .args([jeton().get_program(), "serve".as_ref()]);
     let output = beside.args(["--listen", "127.0.0.1:0", "--store", &server.home.url()]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
     assert!(said.starts_with("jeton: the system gives no random numbers: "), "{said}");
 
     // A worker asks the system at its first token.
-    let mut starved = Command::new("strace");
-    let mut starved =
-        Killed(starved.args(NO_RANDOM_NUMBERS).args(["-p", &server.process.id().to_string()]).spawn().unwrap());
-    let traced = || fs::read_to_string(format!("/proc/{}/status", server.process.id())).unwrap();
-    wait_for("the server is looked after", || (!traced().contains("TracerPid:\t0\n")).then_some(()));
+    let starved = Killed::tracing(&server, &NO_RANDOM_NUMBERS);
     for _ in 0..8 {
         // By the panic of whoever wanted the number: a thread of the store, or the request itself.
         let answer = server.ask(&client, GRANT);
@@ -221,8 +220,7 @@ fn p19_without_random_numbers_nothing_starts_and_nothing_is_issued() {
         assert!(!answer.json().as_object().unwrap().contains_key("access_token"));
     }
     assert_eq!(server.get("/.well-known/jwks.json").status, 200);
-    starved.0.kill().unwrap();
-    starved.0.wait().unwrap();
+    drop(starved);
     let tokens: Vec<String> = (0..8).map(|_| server.ask_patiently(&client, GRANT).access_token()).collect();
     let names = tokens.iter().map(|token| claims(token)["jti"].to_string());
     assert_eq!(names.collect::<std::collections::HashSet<_>>().len(), 8);

@@ -322,6 +322,25 @@ impl Load {
 /// A process that ends with its test.
 pub struct Killed(pub Child);
 
+impl Killed {
+    /// `strace` with these arguments, once it looks after all threads of a server.
+    pub fn tracing(server: &Server, arguments: &[&str]) -> Self {
+        need("strace");
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o", "/dev/null"]).args(arguments);
+        let tracing = Self(command.args(["-p", &server.process.id().to_string()]).spawn().unwrap());
+        let is_traced = |task: std::io::Result<std::fs::DirEntry>| {
+            let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap_or_default();
+            !status.contains("TracerPid:\t0\n")
+        };
+        super::wait_for("the server is traced", || {
+            let mut tasks = std::fs::read_dir(format!("/proc/{}/task", server.process.id())).unwrap();
+            tasks.all(is_traced).then_some(())
+        });
+        tracing
+    }
+}
+
 impl Drop for Killed {
     fn drop(&mut self) {
         let _ = self.0.kill();
