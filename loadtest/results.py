@@ -14,14 +14,15 @@ NAMES = {
     "no-signature": "bare hyper, no signature",
     "portable": "jeton without vector instructions",
     "nginx": "nginx, constant reply",
-    "node-oidc-provider": "node-oidc-provider",
+    "node-oidc-provider": "node-oidc-provider, Ed25519",
+    "node-oidc-provider-rs256": "node-oidc-provider, RS256 as it comes",
     "authlib": "Authlib under gunicorn",
 }
 CAPACITY_NOTE = (
     "One worker on one core, wrk on another: 64 connections, {clients:,} clients, rounds of all servers in turn and "
     "backwards, medians. A core's tokens per second are a second divided by the processor time of one reply. The "
     "yardsticks answer with as many bytes as jeton and do less; the rivals have the same clients in memory, check the "
-    "secret by Basic and sign a JWT with Ed25519, in one process on the same core."
+    "secret by Basic and sign a JWT, with Ed25519 unless said otherwise, in one process on the same core."
 )
 GOALS_NOTE = "What is aimed at. Unlike a bound, a goal that is missed fails no run, unless by --goals."
 K6_NOTE = "Open loops of k6 with thresholds; the breakpoint goes on until something breaks, which on one core is mostly k6."

@@ -9,11 +9,16 @@ from processes import Program, ask, clean_environment, free_port, pinned, wait_f
 HERE = installation.ROOT / "loadtest/rivals"
 
 
-def node_oidc_provider(home, core):
+def node_oidc_provider(home, core, algorithm="EdDSA"):
     """node-oidc-provider on its port."""
     port = free_port()
-    command = [installation.node(), "server.mjs", str(port), str(home.clients)]
+    command = [installation.node(), "server.mjs", str(port), str(home.clients), algorithm]
     return Rival(home, core, port, command, HERE / "oidc-provider", {"NODE_ENV": "production"})
+
+
+def node_oidc_provider_rs256(home, core):
+    """The same with the algorithm that it has unless it is told otherwise."""
+    return node_oidc_provider(home, core, "RS256")
 
 
 def authlib(home, core):
@@ -26,7 +31,11 @@ def authlib(home, core):
     return Rival(home, core, port, command, HERE / "authlib", quiet)
 
 
-STARTERS = {"node-oidc-provider": node_oidc_provider, "authlib": authlib}
+STARTERS = {
+    "node-oidc-provider": node_oidc_provider,
+    "node-oidc-provider-rs256": node_oidc_provider_rs256,
+    "authlib": authlib,
+}
 NAMES = [*STARTERS]
 
 

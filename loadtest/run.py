@@ -20,6 +20,7 @@ import installation
 import open_loop
 import processes
 import results
+import rivals
 import scenarios
 import servers
 import yardsticks
@@ -54,7 +55,7 @@ def capacity(options):
     beside = yardsticks.NAMES if not options.quick else ["signature", "nginx"]
     if "rivals" in options.only:
         installation.node()
-        beside = beside + (["node-oidc-provider"] if options.quick else ["node-oidc-provider", "authlib"])
+        beside = beside + (["node-oidc-provider"] if options.quick else rivals.NAMES)
     rounds = ["--pairs", "2", "--seconds", "1"] if options.quick or options.soak else ["--pairs", "6", "--seconds", "2"]
     command = [*rounds, "--clients", str(options.clients)]
     command += ["--beside", ",".join(beside)]
