@@ -215,6 +215,12 @@ impl Audit {
         *self.thread.lock().unwrap() = Some(std::thread::spawn(|| panic!("a bug")));
     }
 
+    /// For tests of whoever waits for room, once the thread has ended: the buffer of the first worker is full, or empty.
+    #[cfg(test)]
+    pub(crate) fn fill(&self, is_full: bool) {
+        self.buffers[0].lines().resize(if is_full { BUFFER_BYTES } else { 0 }, b' ');
+    }
+
     fn samples(&self, worker: usize) -> bool {
         let Some(buffer) = self.buffer(worker) else { return false };
         match self.policy.tokens {
@@ -368,7 +374,7 @@ mod tests {
         for (when_full, held_back) in [(WhenFull::Drop, Ok(Room::Found)), (WhenFull::Block, Err(Full))] {
             let (audit, _) = log(&folder, policy(when_full, TokenSample::OneIn(1)));
             audit.end();
-            audit.buffers[0].lines().resize(BUFFER_BYTES, b' ');
+            audit.fill(true);
             assert_eq!(audit.room(0).await, held_back);
             audit.record(0, &Event::new(Kind::TokenRefused, "invalid_client"));
             assert_eq!(audit.dropped(), u64::from(when_full == WhenFull::Drop));
@@ -380,9 +386,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (audit, _) = log(&folder, policy(WhenFull::Block, TokenSample::OneIn(1)));
         audit.end();
-        let fill = |bytes| audit.buffers[0].lines().resize(bytes, b' ');
-        fill(BUFFER_BYTES);
-        let (room, ()) = tokio::join!(audit.room(0), async { fill(0) });
+        audit.fill(true);
+        let (room, ()) = tokio::join!(audit.room(0), async { audit.fill(false) });
         assert_eq!((room, audit.room(0).await), (Ok(Room::WaitedFor), Ok(Room::Found)));
     }
 }

@@ -292,3 +292,46 @@ fn refuse_body(error: BodyError) -> (Reply, ErrorCode) {
     let keeps_connection = matches!(error, BodyError::NotAForm | BodyError::Encoded);
     (if keeps_connection { reply } else { reply::closing(reply) }, ErrorCode::InvalidRequest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::rehearsal::{PEER, Rehearsal, SECRET_LIFETIME, START};
+    use crate::http::{token, worker};
+    use crate::jwt::{Expected, PublicKey, verify};
+    use crate::oauth::Algorithm;
+
+    /// When the token is from that this form gets, which came at the start; or what it is refused for.
+    async fn issued_at(service: &Rehearsal, form: &str) -> Result<UnixTime, ErrorCode> {
+        let (form, laps, started) = (form.as_bytes(), &Laps::default(), Instant::now());
+        let posted = Posted { form, authorization: [None; 2], peer: PEER, now: START, started, read: started, laps };
+        let granted = token::grant(&service.worker, &posted).await.map_err(|refusal| refusal.code())?;
+        let answer: serde_json::Value = serde_json::from_slice(granted.body()).unwrap();
+        let keys = PublicKey::from_jwks(service.worker.app().keys.load().document()).unwrap();
+        let (issuer, now) = (service.worker.app().issuer.as_str(), service.worker.app().clock.now());
+        let expected = Expected { issuer, audience: None, now, leeway: Duration::ZERO };
+        Ok(verify(answer["access_token"].as_str().unwrap(), &keys, &expected).unwrap().iat)
+    }
+
+    #[test]
+    fn who_waited_for_room_in_the_audit_log_is_judged_and_dated_by_when_it_came() {
+        worker::runtime().unwrap().block_on(async {
+            let service = Rehearsal::start(Algorithm::EdDsa, "when_full = \"block\"\n").await;
+            let ([stays, expires], app) = (&service.forms, service.worker.app());
+            app.audit.end();
+            app.clock.set(START.plus(Duration::from_secs(1)));
+            for form in [stays, expires] {
+                assert_eq!(issued_at(&service, form).await, Ok(START), "who found room is not held up by a clock");
+            }
+            let later = START.plus(SECRET_LIFETIME);
+            let room = async {
+                app.clock.set(later);
+                app.audit.fill(false);
+            };
+            app.audit.fill(true);
+            let (kept, lapsed, ()) =
+                tokio::join!(biased; issued_at(&service, stays), issued_at(&service, expires), room);
+            assert_eq!((kept, lapsed), (Ok(later), Err(ErrorCode::InvalidClient)));
+        });
+    }
+}

@@ -4,7 +4,7 @@
 //! the way of usual token requests past hyper and `rewound` the way back, `routes` finds the endpoint, `form_post` is
 //! what `token`, `introspect` and `revoke` share, `pacing` gives refusals their time, `body` reads and `reply` writes,
 //! `ops` is the operator's listener, `client` what our own commands ask other servers with, `demo` the quickstart's
-//! resource server.
+//! resource server. `rehearsal` is a worker for tests.
 
 mod body;
 pub mod client;
@@ -20,6 +20,8 @@ pub mod ops;
 mod overload;
 pub mod pacing;
 mod refusal;
+#[cfg(test)]
+mod rehearsal;
 pub mod reply;
 mod revoke;
 mod rewound;

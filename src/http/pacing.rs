@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 /// How long a failed authentication takes at the least, from its last byte on: longer than the store needs, so that
 /// neither what was found there nor how far the checks went shows in the time of the answer.
-const FAILURE_TAKES: Duration = Duration::from_millis(2);
+pub const FAILURE_TAKES: Duration = Duration::from_millis(2);
 
 type Waiting = (Instant, oneshot::Sender<()>);
 

@@ -46,7 +46,13 @@ impl AsRef<[u8]> for Signature {
 pub(super) enum PrivateKey {
     Ed25519(Signer),
     P256(EcdsaKeyPair),
-    Rsa { pair: RsaKeyPair, padding: &'static dyn RsaEncoding },
+    Rsa {
+        pair: RsaKeyPair,
+        padding: &'static dyn RsaEncoding,
+    },
+    /// One that has broken since it was read, and how often it was asked nevertheless: for tests of whoever signs.
+    #[cfg(test)]
+    Broken(Box<Self>, std::sync::atomic::AtomicUsize),
 }
 
 /// The private part of a new key, as it is encrypted. An Ed25519 key is `seed`; the others are too intricate to be
@@ -119,6 +125,8 @@ impl PrivateKey {
             Self::Ed25519(signer) => signer.verifying_key().as_bytes().as_slice().into(),
             Self::P256(pair) => pair.public_key().as_ref().into(),
             Self::Rsa { pair, .. } => pair.public_key().modulus().big_endian_without_leading_zero().into(),
+            #[cfg(test)]
+            Self::Broken(key, _) => key.public(),
         }
     }
 
@@ -126,6 +134,8 @@ impl PrivateKey {
         match self {
             Self::Ed25519(_) | Self::P256(_) => 64,
             Self::Rsa { pair, .. } => pair.public_modulus_len(),
+            #[cfg(test)]
+            Self::Broken(key, _) => key.signature_bytes(),
         }
     }
 
@@ -144,6 +154,11 @@ impl PrivateKey {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(*padding, &SystemRandom::new(), message, &mut signature).map_err(failed)?;
                 Ok(Signature::Rsa(signature.into()))
+            }
+            #[cfg(test)]
+            Self::Broken(_, asked) => {
+                asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                Err(KeyError::CannotSign)
             }
         }
     }

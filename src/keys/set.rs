@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::jwk::{self, Jwk};
 use super::master::MasterKey;
-use super::policy::{Path, SigningPolicy, Why};
+use super::policy::{Path, SigningPolicy, gravity};
 use super::record::{KeyError, KeyRecord};
 use super::signing::SigningKey;
 use crate::clock::UnixTime;
@@ -117,14 +117,19 @@ impl KeySet {
         Ok(Self::publish(signing.into(), now))
     }
 
+    /// The keys of these records, which were sound when they were opened and sign nothing any more: for tests of whoever
+    /// signs.
+    #[cfg(test)]
+    pub(crate) fn broken(records: &[KeyRecord], master: &MasterKey, now: UnixTime) -> Self {
+        let break_one =
+            |record: &KeyRecord| (record.clone(), Arc::new(SigningKey::open(record, master).unwrap().broken()));
+        Self::publish(records.iter().map(break_one).collect(), now)
+    }
+
     /// By which code Ed25519 keys sign: the worst of it, if they differ. `None` without such keys.
     #[must_use]
     pub fn ed25519_path(&self) -> Option<Path> {
-        self.signing.iter().filter_map(|(_, key)| key.path()).max_by_key(|path| match path {
-            Path::Lanes => 0,
-            Path::Portable(Why::SwitchedOff | Why::Unsupported) => 1,
-            Path::Portable(Why::SelfTestFailed | Why::FaultFound) => 2,
-        })
+        self.signing.iter().filter_map(|(_, key)| key.path()).max_by_key(|path| gravity(*path))
     }
 
     /// The documents hold all keys but those removed by `now`.
@@ -274,6 +279,26 @@ mod tests {
         assert!(set.active(Algorithm::EdDsa, at(5)).is_some() && resting.active(Algorithm::EdDsa, at(5)).is_none());
         let later = resting.advanced_to(at(200)).expect("one of its keys is gone by then");
         assert!(!later.may_sign(), "time alone does not end the rest");
+    }
+
+    #[test]
+    fn of_keys_that_sign_in_different_ways_the_worst_way_is_told() {
+        use crate::keys::{Acceleration, Why};
+        let master = MasterKey::from_random([9; 32]);
+        let records = [key(1, &master, 0), key(2, &master, 0)];
+        let signing = |order: [Acceleration; 2]| {
+            let open = |(record, acceleration): (&KeyRecord, Acceleration)| {
+                let policy = SigningPolicy { acceleration, ..SigningPolicy::default() };
+                (record.clone(), Arc::new(SigningKey::open_with(record, &master, policy).unwrap()))
+            };
+            KeySet::publish(records.iter().zip(order).map(open).collect(), at(0))
+        };
+        let orders = [[Acceleration::Off, Acceleration::Detect], [Acceleration::Detect, Acceleration::Off]];
+        for set in orders.map(signing) {
+            let told = set.ed25519_path();
+            // A machine without lanes has two reasons that are as good.
+            assert!([Why::SwitchedOff, Why::Unsupported].map(|why| Some(Path::Portable(why))).contains(&told));
+        }
     }
 
     /// A key of each algorithm, the oldest of which is from `from`.

@@ -166,6 +166,21 @@ impl SigningKey {
         self.private.sign_batch(messages, signatures)
     }
 
+    /// The same key, which signs nothing any more.
+    #[cfg(test)]
+    pub(crate) fn broken(self) -> Self {
+        Self { private: PrivateKey::Broken(Box::new(self.private), 0.into()), ..self }
+    }
+
+    /// How often a broken key was asked to sign.
+    #[cfg(test)]
+    pub(crate) fn asked(&self) -> usize {
+        match &self.private {
+            PrivateKey::Broken(_, asked) => asked.load(std::sync::atomic::Ordering::Relaxed),
+            _ => 0,
+        }
+    }
+
     fn public(&self) -> Box<str> {
         URL_SAFE_NO_PAD.encode(self.private.public()).into()
     }

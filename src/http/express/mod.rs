@@ -154,52 +154,31 @@ async fn caught<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
     use std::sync::Arc;
 
     use tokio::io::{AsyncReadExt as _, DuplexStream};
 
     use super::*;
-    use crate::admin;
-    use crate::app::{App, Opened};
     use crate::buffers::Buffers;
-    use crate::clock::Clock;
-    use crate::config::{Config, RawConfig};
     use crate::http::guard::Order;
-    use crate::http::pacing::Pacing;
+    use crate::http::pacing::FAILURE_TAKES;
+    use crate::http::rehearsal::{PEER, Rehearsal};
     use crate::http::worker;
-    use crate::keys::MasterKey;
-    use crate::limiter::FailureLimiter;
-    use crate::oauth::IssuerUrl;
-    use crate::store::OpenMode;
+    use crate::oauth::Algorithm;
 
     /// Of nobody: any answer will do.
     const REQUEST: &[u8] = b"POST /oauth2/token HTTP/1.1\r\nHost: a.example\r\nAuthorization: Basic YTpi\r\n\
         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 29\r\n\r\ngrant_type=client_credentials";
-
-    async fn worker() -> Rc<Worker> {
-        let mut raw = RawConfig::default();
-        raw.read_toml("[store]\nurl = \"memory:\"\n[serve]\nworkers = 1\n", "test").unwrap();
-        let (config, clock) = (Config::from_raw(&raw).unwrap(), Clock::System);
-        let (store, master) =
-            (config.store.url.open(OpenMode::CreateIfMissing).unwrap(), MasterKey::from_random([1; 32]));
-        let records = admin::unlock(&*store, &master, clock.now()).await.unwrap();
-        let issuer = IssuerUrl::parse("https://a.example").unwrap();
-        let (app, _) = App::new(config, issuer, Opened { store, master, records }, clock).unwrap();
-        let failures = &app.config.limits;
-        let limiter = Arc::new(FailureLimiter::new(failures.per_client, failures.per_source));
-        Rc::new(Worker::new(app, limiter, Pacing::start().unwrap(), 0))
-    }
 
     /// What is left to hyper of a connection on which the other side does this.
     fn left_of(client: impl AsyncFnOnce(DuplexStream, &Watch, &Buffers)) -> Option<Vec<u8>> {
         worker::runtime().unwrap().block_on(async {
             let (ours, theirs) = tokio::io::duplex(16 * 1024);
             let watch = Watch::new(Rc::default(), Arc::default());
-            let (worker, mut stream) = (worker().await, Guarded::new(theirs, Rc::clone(&watch)));
-            let peer = Peer { address: SocketAddr::from(([127, 0, 0, 1], 1)) };
-            let served = serve(&mut stream, &worker, (peer, &watch));
-            tokio::join!(biased; served, client(ours, &watch, worker.buffers())).0
+            let (service, mut stream) =
+                (Rehearsal::start(Algorithm::EdDsa, "").await, Guarded::new(theirs, Rc::clone(&watch)));
+            let served = serve(&mut stream, &service.worker, (PEER, &watch));
+            tokio::join!(biased; served, client(ours, &watch, service.worker.buffers())).0
         })
     }
 
@@ -252,6 +231,37 @@ mod tests {
             });
             assert_eq!(left.as_deref(), Some(sent));
         }
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_buffer_is_left_to_hyper_from_its_first_byte_on() {
+        let head = |length: usize| {
+            let request = String::from_utf8(REQUEST.to_vec()).unwrap();
+            let (head, _) = request.split_once("grant_type").unwrap();
+            head.replace("Content-Length: 29", &format!("Content-Length: {length}")).into_bytes()
+        };
+        let most = ROOM - head(ROOM - 200).len();
+        let sent = head(most + 1);
+        let left = left_of(async |mut stream, _, _| send(&mut stream, &sent).await);
+        assert_eq!(left.as_deref(), Some(&*sent));
+        let left = left_of(async |mut stream, _, _| {
+            send(&mut stream, &[head(most), vec![b'a'; most]].concat()).await;
+            expect_answer(&mut stream).await;
+        });
+        assert_eq!(left, None, "it just fits, and is answered here");
+    }
+
+    #[test]
+    fn t069_a_failure_takes_its_time_from_when_the_body_was_whole() {
+        let (head, body) = REQUEST.split_at(REQUEST.len() - 10);
+        left_of(async |mut stream, _, _| {
+            send(&mut stream, head).await;
+            tokio::time::sleep(2 * FAILURE_TAKES).await;
+            let whole = Instant::now();
+            send(&mut stream, body).await;
+            expect_answer(&mut stream).await;
+            assert!(whole.elapsed() >= FAILURE_TAKES, "after {:?}", whole.elapsed());
+        });
     }
 
     #[test]
