@@ -161,4 +161,25 @@ mod tests {
         }
         assert_eq!(runtime.block_on(sign()).unwrap(), expected);
     }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_signed() {
+        let secret = crate::keys::private::generate(Algorithm::Rs256, &[7; 32].into()).unwrap();
+        let key = Arc::new(SigningKey::read(Algorithm::Rs256, &secret).unwrap().broken());
+        let (sender, jobs) = mpsc::channel();
+        let turns = Arc::new(Semaphore::new(3));
+        let ask = || {
+            let (done, signed) = oneshot::channel();
+            let turn = Arc::clone(&turns).try_acquire_owned().unwrap();
+            let unsigned = Unsigned::example(&key);
+            sender.send(Job { key: Arc::clone(&key), unsigned, done, _turn: turn }).unwrap();
+            signed
+        };
+        let (gone, mut waits, also_gone) = (ask(), ask(), ask());
+        drop((gone, also_gone));
+        drop(sender);
+        work(&Mutex::new(jobs));
+        assert_eq!((waits.try_recv(), key.asked()), (Ok(Err(KeyError::CannotSign)), 1));
+        assert_eq!(turns.available_permits(), 3, "their turns have come back");
+    }
 }

@@ -243,6 +243,19 @@ fn t228_whoever_hangs_up_while_it_waits_takes_its_job_along_and_hands_its_call_o
 }
 
 #[test]
+fn t228_when_the_last_who_waits_hangs_up_the_next_one_is_called_and_no_key_is_held() {
+    let (station, key) = (Station::new(), key(Algorithm::EdDsa, 1));
+    let (mut first, mut second) = (Polled::ask(&station, &key, 1), Polled::ask(&station, &key, 2));
+    assert!(first.poll().is_pending() && second.poll().is_pending());
+    drop((first, second));
+    assert_eq!(Arc::strong_count(&key), 1);
+    let mut next = Polled::ask(&station, &key, 3);
+    assert!(next.poll().is_pending() && next.is_woken(), "or it waits until the queue is full");
+    let Poll::Ready(signed) = next.poll() else { panic!("it signs for itself") };
+    assert!(is_token(signed, &key, 3));
+}
+
+#[test]
 fn t228_a_signature_that_nobody_fetches_is_handed_to_nobody_else() {
     let (station, key) = (Station::new(), key(Algorithm::EdDsa, 1));
     let (mut first, mut second) = (Polled::ask(&station, &key, 1), Polled::ask(&station, &key, 2));
