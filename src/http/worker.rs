@@ -217,3 +217,59 @@ impl Published {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::poll_fn;
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream as StdUnixStream;
+    use std::task::Poll;
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::UnixStream;
+
+    use super::*;
+
+    /// Is ready again and again, for so many turns. Not by what tokio has for that, which looks at the sockets first.
+    async fn stay_busy(turns: Rc<Cell<u32>>, most: u32) {
+        poll_fn(|context| {
+            turns.set(turns.get() + 1);
+            context.waker().wake_by_ref();
+            if turns.get() < most { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+    }
+
+    #[test]
+    fn a_loop_that_is_never_idle_looks_at_its_sockets_and_takes_in_no_more_at_a_time_than_it_signs() {
+        const SOCKETS: usize = 3 * queue::MOST;
+        runtime().unwrap().block_on(async {
+            let turns = Rc::new(Cell::new(0));
+            let (mut others, mut readers) = (Vec::new(), Vec::new());
+            for _ in 0..SOCKETS {
+                let (ours, mut other) = StdUnixStream::pair().unwrap();
+                ours.set_nonblocking(true).unwrap();
+                other.write_all(b"x").unwrap();
+                others.push(other);
+                let (turns, mut ours) = (Rc::clone(&turns), UnixStream::from_std(ours).unwrap());
+                readers.push(tokio::task::spawn_local(async move {
+                    assert_eq!(ours.read_u8().await.unwrap(), b'x');
+                    turns.get()
+                }));
+            }
+            let most = 100 * LOOK_EVERY;
+            let busy = tokio::task::spawn_local(stay_busy(Rc::clone(&turns), most));
+            let mut read_at = Vec::new();
+            for reader in readers {
+                read_at.push(reader.await.unwrap());
+            }
+            read_at.sort_unstable();
+            assert!(read_at.last().is_some_and(|last| *last < most / 2), "the loop was still busy: {read_at:?}");
+            for together in read_at.chunk_by(|one, next| one == next) {
+                assert!(together.len() <= queue::MOST, "{} in one turn", together.len());
+            }
+            busy.abort();
+        });
+    }
+}

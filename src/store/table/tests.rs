@@ -95,6 +95,21 @@ fn a_line_that_nobody_passes_any_more_ends_the_search_again() {
     assert_eq!(passed(&table), 0);
 }
 
+/// A search that goes on to another line waits for memory once more.
+#[test]
+fn a_shard_grows_before_many_of_its_lines_are_passed() {
+    let table = Table::with_hasher(Poor(u64::MAX));
+    for key in 0..40_000 {
+        table.insert(entry(key, 0));
+        if key % 1_000 == 0 {
+            let lines: Vec<_> = table.shards.iter().map(|shard| shard.lines.load()).collect();
+            let count = lines.iter().map(|lines| lines.len()).sum::<usize>();
+            let passed = lines.iter().flat_map(|lines| lines.iter()).filter(|line| line.tags().is_passed()).count();
+            assert!(6 * passed < count, "{passed} of {count} with {key} entries");
+        }
+    }
+}
+
 #[test]
 fn what_stays_is_found_while_others_come_and_go() {
     let (table, done) = (Table::with_hasher(Poor(0xFC00_0000_0000_3FFF)), AtomicBool::new(false));
