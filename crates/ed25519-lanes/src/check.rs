@@ -183,15 +183,58 @@ mod tests {
         }
         assert!(counts[0] > 30 && counts[1] > 80, "{counts:?}");
     }
+
+    /// By the key of [`signed`]: a signature of R that is sound but for `off`, which is added to R.
+    fn forged(r: Scalar, off: EdwardsPoint, encoding: Option<[u8; 32]>, message: &[u8]) -> Signature {
+        let secret = ed25519_dalek::hazmat::ExpandedSecretKey::from(&[3; 32]);
+        let point = encoding.unwrap_or_else(|| (EdwardsPoint::mul_base(&r) + off).compress().0);
+        let hash = Sha512::new().chain_update(point).chain_update(VerifyingKey::from(&secret).as_bytes());
+        let k = Scalar::from_bytes_mod_order_wide(&hash.chain_update(message).finalize().into());
+        Signature::from_components(point, (r + k * secret.scalar).to_bytes())
+    }
+
+    /// What a signature is judged to be alone, and in the middle of others.
+    fn judged(message: &[u8], signature: Signature) -> [bool; 2] {
+        let (signer, messages, mut signatures) = signed(4);
+        let mut slices: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+        slices.insert(2, message);
+        signatures.insert(2, signature);
+        let public = signer.verifying_key();
+        [are_sound(public, &[message], &[signature]), are_sound(public, &slices, &signatures)]
+    }
+
+    /// For many messages: an even factor would make good for some points, half of the time.
     #[test]
     fn a_point_that_is_off_by_one_of_small_order_is_found_among_others() {
-        let (signer, messages, signatures) = signed(5);
-        let slices: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
-        for torsion in curve25519_dalek::constants::EIGHT_TORSION.into_iter().skip(1) {
-            let mut changed = signatures.clone();
-            let r = CompressedEdwardsY(*changed[2].r_bytes()).decompress().unwrap() + torsion;
-            changed[2] = Signature::from_components(r.compress().0, *changed[2].s_bytes());
-            assert!(!are_sound(signer.verifying_key(), &slices, &changed));
+        let [neutral, off @ ..] = curve25519_dalek::constants::EIGHT_TORSION;
+        for number in 0..16_u8 {
+            let r = Scalar::from(1_000 + u64::from(number));
+            assert_eq!(judged(&[number], forged(r, neutral, None, &[number])), [true; 2]);
+            for torsion in off {
+                assert_eq!(judged(&[number], forged(r, torsion, None, &[number])), [false; 2], "{number}");
+            }
+        }
+    }
+
+    /// Decoding a point forgives what comparing its bytes does not. With the neutral element for R the equation holds in
+    /// whatever bytes it stands.
+    #[test]
+    fn a_point_in_another_encoding_is_refused_alone_and_among_others() {
+        let encoding = |first: u8, middle: u8, last: u8| {
+            std::array::from_fn(|i| {
+                if i == 0 {
+                    first
+                } else if i == 31 {
+                    last
+                } else {
+                    middle
+                }
+            })
+        };
+        let encodings = [encoding(1, 0, 0), encoding(0xee, 0xff, 0x7f), encoding(1, 0, 0x80)];
+        for (encoding, is_sound) in encodings.into_iter().zip([true, false, false]) {
+            let made = forged(Scalar::ZERO, EdwardsPoint::identity(), Some(encoding), b"message");
+            assert_eq!(judged(b"message", made), [is_sound; 2], "{encoding:?}");
         }
     }
 

@@ -88,7 +88,8 @@ impl<V: Lanes> Fe<V> {
     #[cfg_attr(not(test), inline(always))]
     pub(crate) fn times_biased(self, other: Self) -> Biased<V> {
         let product = multiply(self.0, other.0, radix::all(self.0[0], BIAS));
-        debug_assert!(are_below(&product, BIAS.map(|limb| limb + PRODUCT)));
+        // From below as well: what is less than the bias wraps around.
+        debug_assert!(are_below(&pairwise(product, radix::all(product[0], BIAS), V::sub_wrapping), [PRODUCT; 5]));
         Biased(product)
     }
 

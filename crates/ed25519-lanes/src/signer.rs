@@ -291,6 +291,16 @@ mod tests {
     }
 
     #[test]
+    fn once_a_fault_was_found_everything_is_verified_whatever_the_policy() {
+        let engine = shared(Engine::<Emulated>::new(()));
+        let pair = Ed25519KeyPair::from_seed_unchecked(&OTHER).ok();
+        let signer = Signer { pair, ..on(engine, &SEED, VerifyAfterSign::Off) };
+        assert_eq!(is_right(&signer, &SEED), Ok(true), "in lanes");
+        engine.distrust(Why::FaultFound);
+        assert_eq!(is_right(&signer, &SEED), Err(SignError::Fault));
+    }
+
+    #[test]
     fn acceleration_is_as_the_policy_says() {
         let path =
             |acceleration| Signer::from_seed_with(&SEED, Policy { acceleration, verify: VerifyAfterSign::Off }).path();

@@ -27,6 +27,8 @@ struct Secrets {
     prefix: [u8; 32],
     digest: [u8; 64],
     nonce: [u8; 32],
+    /// The lowest limbs of the nonce as lanes hold it, where each has the same message.
+    lanes: [u8; 64],
 }
 
 static SECRETS: OnceLock<Secrets> = OnceLock::new();
@@ -47,9 +49,17 @@ impl Secrets {
                 |limb: usize| (0..52).filter(|at| 52 * limb + at < 256).map(|at| bit(52 * limb + at) << at).sum();
             let limbs: [u64; 5] = std::array::from_fn(limb);
             let digest = Sha512::new().chain_update(key.hash_prefix).chain_update(MESSAGE).finalize().into();
+            let nonce = Scalar::from_bytes_mod_order_wide(&digest).to_bytes();
+            let word = |at: usize| u64::from_le_bytes(nonce[at..at + 8].try_into().unwrap());
+            let [low, high] = [word(0), word(6) >> 4].map(|word| word & ((1 << 52) - 1));
             Self {
                 digest,
-                nonce: Scalar::from_bytes_mod_order_wide(&digest).to_bytes(),
+                nonce,
+                lanes: [[low; 4], [high; 4]]
+                    .map(|lanes| lanes.map(u64::to_le_bytes).concat())
+                    .concat()
+                    .try_into()
+                    .unwrap(),
                 scalar: key.scalar.to_bytes(),
                 factor: limbs.map(u64::to_le_bytes).concat().try_into().unwrap(),
                 prefix: key.hash_prefix,
@@ -59,12 +69,14 @@ impl Secrets {
 
     /// Which of them are there.
     fn within(&self, memory: &[u8]) -> Vec<&'static str> {
-        let all: [(&str, &[u8]); 5] = [
+        let all: [(&str, &[u8]); 7] = [
             ("scalar", &self.scalar),
             ("factor", &self.factor),
             ("prefix", &self.prefix),
             ("digest", &self.digest),
             ("nonce", &self.nonce),
+            ("lowest limbs", &self.lanes[..32]),
+            ("next limbs", &self.lanes[32..]),
         ];
         // Half of one is as bad.
         let holds =
