@@ -33,13 +33,13 @@ def keys():
                legend="{{alg}}", graph=False, width=6),
         lines("Keys in the JWKS", "published: waits for every verifier to have fetched it; active: signs; retired: stays "
               "until its last token has expired.",
-              [Query(f"max by (alg, state) ({series('jeton_signing_keys')})", "{{alg}} {{state}}")], "short", width=6),
+              [Query(f"max by (alg, state) ({series('jeton_signing_keys')})", "{{alg}} {{state}}")], "short", width=8),
         lines("Signatures", "By algorithm. RSA is ten to twenty times as expensive.",
-              [Query(total("jeton_signatures_total", by="alg"), "{{alg}}")], "ops", width=6),
+              [Query(total("jeton_signatures_total", by="alg"), "{{alg}}")], "ops", width=5),
         lines("How EdDSA is signed", "Servers by the code that they sign with. lanes: vector instructions; switched_off: "
               "by keys.vector_signing; unsupported: the processor has none; self_test_failed, fault_found: it computes "
               "wrongly with them, do not trust that machine.",
-              [Query(f"sum by (path) ({series('jeton_eddsa_path')}) > 0", "{{path}}")], "short", width=6,
+              [Query(f"sum by (path) ({series('jeton_eddsa_path')}) > 0", "{{path}}")], "short", width=5,
               colors={"lanes": GREEN, "self_test_failed": RED, "fault_found": RED}),
         lines("Fetches of the JWKS and metadata", "Verifiers that fetch it for every token, rather than for every "
               "max-age, show here; 304: they had it.",
