@@ -3,17 +3,19 @@
 
     python3 grafana/render/pictures.py [--minutes 4] [--keep FOLDER]
 
-Builds and boots `jeton serve`, scrapes it with a real Prometheus, loads it with wrk and does one of everything else
-beside it (wrong secrets, introspection, revocation, a key rotation, a restart). Then asks Prometheus what each panel
-asks, and draws the answers with Grafana's own components (@grafana/ui) in a headless Chromium. It is no Grafana: the
-panels' code between data and component is page.jsx, and the heat map is drawn there by hand.
+Builds and boots `jeton serve`, scrapes it with a real Prometheus, loads it by loadgen at rates that rise and fall, and
+does one of everything else beside it (wrong secrets, introspection, revocation, a key rotation). Then asks Prometheus
+what each panel asks, and draws the answers with Grafana's own components (@grafana/ui) in a headless Chromium. It is no
+Grafana: the panels' code between data and component is page.jsx, and the heat map is drawn there by hand.
 
-Needs wrk, prometheus, chromium-headless-shell and pngquant (Debian packages) and Node 20 with npm; some 460 MB of packages are
-fetched into grafana/render/node_modules. No test runs it.
+Needs prometheus, chromium-headless-shell and pngquant (Debian packages) and Node 20 with npm; some 460 MB of packages
+are fetched into grafana/render/node_modules. With JETON_SKIP_BUILD=1 it takes the release as it is built. Of this
+script tests look at the names it uses, no more: see that pictures are well with your own eyes.
 """
 
 import argparse
 import base64
+import contextlib
 import http.client
 import json
 import pathlib
@@ -24,14 +26,22 @@ import threading
 import time
 import urllib.parse
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent / "loadtest"))
-import common  # noqa: E402
+import open_loop  # noqa: E402
+import processes  # noqa: E402
+import servers  # noqa: E402
 
 SCRAPE, STEP = 2, 4
+# Requests per second at the ends of what they rise and fall along: of a core less than half, so that a machine that
+# does other work as well shows what the server takes and not what it waits for.
+RATES = (500, 4000, 12_000, 3000, 8000, 1000)
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 GRANT = "grant_type=client_credentials"
+# Clients whose tokens are signed in another way than most.
+SLOWER = ("es256", "rs256")
 SETTINGS = {"JETON_LIMITS__CLIENT_FAILURES": "10", "JETON_KEYS__JWKS_MAX_AGE": "0s", "JETON_KEYS__CLOCK_SKEW": "0s",
             "JETON_STORE__OUTAGE_GRACE": "1s"}
 
@@ -52,7 +62,7 @@ def visit(address, clients, token=""):
         return answer.status, answer.read()
 
     usual, resource = clients["usual"], clients["resource"]
-    for name in ("es256", "rs256"):
+    for name in SLOWER:
         ask("POST", "/oauth2/token", GRANT, basic(clients[name]))
     post = f"{GRANT}&client_id={usual['client_id']}&client_secret={usual['client_secret']}"
     ask("POST", "/oauth2/token", post, FORM)
@@ -72,28 +82,43 @@ def visit(address, clients, token=""):
     return fresh
 
 
-def visit_often(server, clients, over):
-    """Visits until it is over; a server that restarts is waited for."""
+def visit_often(address, clients, over):
+    """Visits until it is over."""
     token = ""
-    while not over.is_set():
-        try:
-            token = visit(server["jeton"].address, clients, token)
-        except (OSError, http.client.HTTPException):
-            token = ""
-        time.sleep(0.15)
+    while not over.wait(0.15):
+        token = visit(address, clients, token)
 
 
-class Prometheus(common.Program):
+def wait_for_keys(address, clients):
+    """Returns once every algorithm has a key that signs; a first key has to become known before it does."""
+    end = time.monotonic() + 60
+    for name in SLOWER:
+        while token(address, clients[name]) is None:
+            if time.monotonic() > end:
+                sys.exit(f"there is no key for {name}")
+            time.sleep(0.1)
+
+
+def token(address, client):
+    """A token, or nothing."""
+    connection = http.client.HTTPConnection(address, timeout=10)
+    connection.request("POST", "/oauth2/token", GRANT, basic(client))
+    answer = json.load(connection.getresponse())
+    connection.close()
+    return answer.get("access_token")
+
+
+class Prometheus(processes.Program):
     """Scrapes one server."""
 
     def __init__(self, target, folder):
-        self.address = f"127.0.0.1:{common.free_port()}"
+        self.address = f"127.0.0.1:{processes.free_port()}"
         text = f"global: {{scrape_interval: {SCRAPE}s}}\nscrape_configs:\n  - job_name: jeton\n"
         text += f"    static_configs: [{{targets: ['{target}']}}]\n"
         (folder / "prometheus.yml").write_text(text)
         super().__init__(["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
                           f"--web.listen-address={self.address}", "--log.level=error"])
-        common.wait_for_listener(self.address, self.process)
+        processes.wait_for_listener(self.address, self.process)
 
     def range(self, query, start, end):
         """What a panel would be given."""
@@ -102,38 +127,51 @@ class Prometheus(common.Program):
             return json.load(answer)["data"]["result"]
 
 
-def load(jeton_of, core, minutes):
-    """Load that rises and falls, for some minutes."""
-    end, connections = time.time() + 60 * minutes, (2, 8, 32, 64, 32, 8)
-    turn = 0
-    while time.time() < end:
-        seconds = max(1, min(15, int(end - time.time())))
-        common.wrk(jeton_of["jeton"], core, seconds, connections[turn % len(connections)])
-        turn += 1
+class Home(servers.Home):
+    """A store whose commands know the settings as well: whoever adds a client plans the first key of its algorithm."""
+
+    def settings(self):
+        return SETTINGS
+
+
+def load(jeton, core, seconds):
+    """Load that rises and falls, for some seconds."""
+    each = max(1, round(seconds / (len(RATES) - 1)))
+    for lower, upper in zip(RATES, RATES[1:]):
+        options = ["--rate", f"{lower}..{upper}", "--duration", f"{each}s", "--connections", "32"]
+        open_loop.run(jeton, core, f"{lower}/s to {upper}/s", options)
 
 
 def record(minutes, folder):
     """Boots, loads, and writes one file of answers for each dashboard."""
-    cores = common.cores()
-    with common.Home(1000) as home:
+    core, load_core = processes.cores()
+    with Home(1000) as home:
         add = lambda *more: json.loads(home.run(["client", "add", "x", "--scope", "a b", *more, "-o", "json"]))  # noqa: E731
         clients = {"usual": add(), "es256": add("--alg", "ES256"), "rs256": add("--alg", "RS256"),
                    "resource": add("--serves", "https://issuer.example.com")}
-        settings = SETTINGS | {"JETON_AUDIT__OUTPUT": f"{home.folder.name}/audit.log", "JETON_AUDIT__TOKENS": "1/100"}
-        over, running = threading.Event(), {}
-        with common.Jeton(home, cores[0], settings) as jeton, Prometheus(jeton.ops, folder) as prometheus:
-            running["jeton"] = jeton
+        settings = {"JETON_AUDIT__OUTPUT": f"{home.folder.name}/audit.log", "JETON_AUDIT__TOKENS": "1/100"}
+        with servers.Jeton(home, core, settings) as jeton:
             threading.Thread(target=drain, args=(jeton,), daemon=True).start()
-            visitor = threading.Thread(target=visit_often, args=(running, clients, over))
-            visitor.start()
-            start = time.time()
-            load(running, cores[1], minutes / 2)
-            home.run(["key", "rotate", "--now"])
-            load(running, cores[1], minutes / 2)
-            end = time.time()
-            ask_all(prometheus, start + 12, end, folder)
+            wait_for_keys(jeton.address, clients)
+            with Prometheus(jeton.ops, folder) as prometheus, visits(jeton.address, clients):
+                start = time.time()
+                load(jeton, load_core, 30 * minutes)
+                home.run(["key", "rotate"])
+                load(jeton, load_core, 30 * minutes)
+                ask_all(prometheus, start + 12, time.time(), folder)
+
+
+@contextlib.contextmanager
+def visits(address, clients):
+    """Visits beside everything else; one that fails ends them, and then there are no pictures."""
+    over = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        visitor = pool.submit(visit_often, address, clients, over)
+        try:
+            yield
+        finally:
             over.set()
-            visitor.join()
+        visitor.result()
 
 
 def drain(program):
@@ -182,7 +220,7 @@ def draw(folder, pictures):
                         f"--window-size=1440,{height}", "--virtual-time-budget=6000", f"--screenshot={target}",
                         "--allow-file-access-from-files", page.as_uri()], check=True, stderr=subprocess.DEVNULL)
         subprocess.run(["pngquant", "--force", "--strip", "--speed=1", "--output", target, "96", target], check=True)
-        common.say(f"{target}: {target.stat().st_size // 1024} KiB")
+        processes.say(f"{target}: {target.stat().st_size // 1024} KiB")
 
 
 def main():
@@ -191,16 +229,18 @@ def main():
     parser.add_argument("--minutes", type=float, default=4)
     parser.add_argument("--keep", type=pathlib.Path, help="where answers are kept, or drawn from when they are there")
     options = parser.parse_args()
-    for program in ("wrk", "prometheus", "chromium-headless-shell", "pngquant", "node"):
-        common.need(program)
+    for program in ("prometheus", "chromium-headless-shell", "pngquant", "node", "npm", "taskset"):
+        processes.need(program)
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or pathlib.Path(temporary)
         folder.mkdir(exist_ok=True)
         if not list(folder.glob("jeton-*.json")):
-            common.build()
+            servers.build()
+            open_loop.build()
             record(options.minutes, folder)
         bundle(folder)
         draw(folder, HERE.parent / "pictures")
 
 
-main()
+if __name__ == "__main__":
+    main()
