@@ -20,3 +20,8 @@ fn a_sample_counts_with_the_function_it_was_taken_in_wherever_the_compiler_put_t
 fn builds_differ_where_their_rounds_agree_about_it_and_what_is_no_build_is_refused() -> io::Result<()> {
     passes("versus.py")
 }
+
+#[test]
+fn every_script_says_how_it_is_used_and_every_name_that_it_asks_of_a_module_is_there() -> io::Result<()> {
+    passes("names.py")
+}
