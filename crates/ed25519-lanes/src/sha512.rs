@@ -255,7 +255,8 @@ mod tests {
 
     #[test]
     fn messages_of_every_length_have_the_digests_of_sha2() {
-        for length in 0..520 {
+        // Under Miri a few, on either side of where a block ends.
+        for length in (0..520).step_by(if cfg!(miri) { 111 } else { 1 }) {
             check::<32>([length, length + 1, 0, 520 - length]);
             check::<64>([length, 3, length + 300, 519]);
         }
