@@ -2,9 +2,10 @@
 //!
 //! An RSA signature takes as long as ten or twenty of Ed25519; made on a worker, it would hold up every other request there.
 //! Invariants: at most half of the cores sign at a time, so that workers always find one; whoever has a turn waits no
-//! longer than an overloaded worker would let it; a client that hangs up while it waits costs no signature. The threads
-//! are started for the first turn, and end with the line.
+//! longer than an overloaded worker would let it; a client that hangs up while it waits costs no signature; a panic costs
+//! its own signature and no thread. The threads are started for the first turn, and end with the line.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
@@ -98,13 +99,19 @@ impl Line {
 /// Signs until nobody can ask any more.
 fn work(jobs: &Mutex<mpsc::Receiver<Job>>) {
     let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-    while let Ok(Job { key, mut unsigned, done, _turn }) = next() {
+    while let Ok(Job { key, unsigned, done, _turn }) = next() {
         if !done.is_closed() {
-            let signed = key.sign(unsigned.message()).and_then(|signature| unsigned.fill(signature.as_ref()));
+            let signed = catch_unwind(AssertUnwindSafe(|| signed(&key, unsigned)));
             // Whoever waited may have gone meanwhile.
-            drop(done.send(signed.map(|()| unsigned.into_buffer())));
+            drop(done.send(signed.unwrap_or(Err(KeyError::CannotSign))));
         }
     }
+}
+
+fn signed(key: &SigningKey, mut unsigned: Unsigned) -> Result<Vec<u8>, KeyError> {
+    let signature = key.sign(unsigned.message())?;
+    unsigned.fill(signature.as_ref())?;
+    Ok(unsigned.into_buffer())
 }
 
 impl Turn {
@@ -160,6 +167,25 @@ mod tests {
             thread::sleep(std::time::Duration::from_millis(1));
         }
         assert_eq!(runtime.block_on(sign()).unwrap(), expected);
+    }
+
+    #[test]
+    fn p12_a_panic_costs_its_own_signature_and_no_thread() {
+        let secret = crate::keys::private::generate(Algorithm::Rs256, &[7; 32].into()).unwrap();
+        let read = || SigningKey::read(Algorithm::Rs256, &secret).unwrap();
+        let (sound, faulty) = (Arc::new(read()), Arc::new(read().failing(|| panic!("a bug"))));
+        let line = Line::new(2);
+        let sign = |key: &Arc<SigningKey>| {
+            let turn = line.turn(Algorithm::Rs256).unwrap().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(turn.sign(Arc::clone(key), Unsigned::example(key)))
+        };
+        // More often than there are threads.
+        for _ in 0..3 {
+            assert_eq!(sign(&faulty), Err(KeyError::CannotSign));
+        }
+        assert!(sign(&sound).is_ok());
+        assert_eq!(faulty.asked(), 3);
     }
 
     #[test]

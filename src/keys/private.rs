@@ -50,9 +50,10 @@ pub(super) enum PrivateKey {
         pair: RsaKeyPair,
         padding: &'static dyn RsaEncoding,
     },
-    /// One that has broken since it was read, and how often it was asked nevertheless: for tests of whoever signs.
+    /// One that has broken since it was read, what it does when it is asked, and how often it was: for tests of whoever
+    /// signs.
     #[cfg(test)]
-    Broken(Box<Self>, std::sync::atomic::AtomicUsize),
+    Broken(Box<Self>, fn() -> KeyError, std::sync::atomic::AtomicUsize),
 }
 
 /// The private part of a new key, as it is encrypted. An Ed25519 key is `seed`; the others are too intricate to be
@@ -126,7 +127,7 @@ impl PrivateKey {
             Self::P256(pair) => pair.public_key().as_ref().into(),
             Self::Rsa { pair, .. } => pair.public_key().modulus().big_endian_without_leading_zero().into(),
             #[cfg(test)]
-            Self::Broken(key, _) => key.public(),
+            Self::Broken(key, ..) => key.public(),
         }
     }
 
@@ -135,7 +136,7 @@ impl PrivateKey {
             Self::Ed25519(_) | Self::P256(_) => 64,
             Self::Rsa { pair, .. } => pair.public_modulus_len(),
             #[cfg(test)]
-            Self::Broken(key, _) => key.signature_bytes(),
+            Self::Broken(key, ..) => key.signature_bytes(),
         }
     }
 
@@ -156,9 +157,9 @@ impl PrivateKey {
                 Ok(Signature::Rsa(signature.into()))
             }
             #[cfg(test)]
-            Self::Broken(_, asked) => {
+            Self::Broken(_, fail, asked) => {
                 asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                Err(KeyError::CannotSign)
+                Err(fail())
             }
         }
     }

@@ -169,14 +169,20 @@ impl SigningKey {
     /// The same key, which signs nothing any more.
     #[cfg(test)]
     pub(crate) fn broken(self) -> Self {
-        Self { private: PrivateKey::Broken(Box::new(self.private), 0.into()), ..self }
+        self.failing(|| KeyError::CannotSign)
+    }
+
+    /// The same key, which does this instead of signing.
+    #[cfg(test)]
+    pub(crate) fn failing(self, fail: fn() -> KeyError) -> Self {
+        Self { private: PrivateKey::Broken(Box::new(self.private), fail, 0.into()), ..self }
     }
 
     /// How often a broken key was asked to sign.
     #[cfg(test)]
     pub(crate) fn asked(&self) -> usize {
         match &self.private {
-            PrivateKey::Broken(_, asked) => asked.load(std::sync::atomic::Ordering::Relaxed),
+            PrivateKey::Broken(.., asked) => asked.load(std::sync::atomic::Ordering::Relaxed),
             _ => 0,
         }
     }
