@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::faults::Load;
-use crate::support::{Client, GENEROUS, GRANT, Home, Server, Wire, count, wait_for};
+use crate::support::{Answer, Client, GENEROUS, GRANT, Home, Server, Wire, count, wait_for};
 
 /// Of each kind of connection.
 const EACH: u32 = 12;
@@ -52,8 +52,14 @@ fn p07_after_a_pause_longer_than_every_deadline_nobody_is_late() {
     }
     std::thread::sleep(Duration::from_secs(6));
     server.signal("-CONT");
+    let mut busy = 0;
+    let mut note = |answer: Answer, what: &str| match answer.status {
+        200 => {}
+        503 => busy += 1,
+        _ => panic!("{what}: {} {}", answer.head, answer.text()),
+    };
     for wire in &mut awaited {
-        assert_eq!(wire.answer().status, 200, "its body came while the process stood still");
+        note(wire.answer(), "its body came while the process stood still");
     }
     for (wires, rest, what) in [
         (&mut heads, format!("{}{last}", &first[60..]), "half a head"),
@@ -63,9 +69,14 @@ fn p07_after_a_pause_longer_than_every_deadline_nobody_is_late() {
     ] {
         for wire in wires {
             wire.send(rest.as_bytes());
-            assert_eq!(wire.answer().status, 200, "{what}");
+            note(wire.answer(), what);
         }
     }
+    assert!(
+        busy <= EACH,
+        "other tests may keep the machine so busy that a few are shed, but not {busy} of {}",
+        5 * EACH
+    );
     assert_eq!(server.ops("/readyz").status, 200);
 }
 
