@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waited_for_room_in_the_audit_log_is_judged_and_dated_by_when_it_came() {
+    fn who_waited_for_room_in_the_audit_log_is_judged_and_dated_by_when_there_was_some() {
         worker::runtime().unwrap().block_on(async {
             let service = Rehearsal::start(Algorithm::EdDsa, "when_full = \"block\"\n").await;
             let ([stays, expires], app) = (&service.forms, service.worker.app());

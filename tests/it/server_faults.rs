@@ -202,12 +202,21 @@ fn s05_a_slow_disk_does_not_slow_tokens() {
 /// was found or an honest 503, by no more threads than before; everybody else does not notice.
 #[test]
 fn p11_when_all_who_read_the_store_are_busy_the_others_do_not_notice() {
-    let (server, client, strangers) = with_many_clients("");
+    need("strace");
+    let home = Home::new();
+    let (client, strangers) = (home.usual_client(), home.add_clients(300));
+    let database = home.database.clone();
+    let server = Server::start(home, GENEROUS, |command| {
+        let mut wrapped = Command::new("strace");
+        // Stops the server at these calls and at no others; and it is the server that is our child, which ends with us.
+        wrapped.args(["-D", "-f", "-qq", "-o", "/dev/null", "--seccomp-bpf", "-P"]).arg(database);
+        wrapped.args(["-e", "trace=pread64", "-e", "inject=pread64:delay_enter=60000"]);
+        wrapped.arg(command.get_program()).args(command.get_args());
+        *command = wrapped;
+    });
+    assert_eq!(server.ask(&client, GRANT).status, 200);
     let threads = || fs::read_dir(format!("/proc/{}/task", server.process.id())).unwrap().count();
     let before = threads();
-    let database = server.home.database.to_str().unwrap();
-    let delay = ["-P", database, "-e", "trace=pread64", "-e", "inject=pread64:delay_enter=300000"];
-    let slow = Killed::tracing(&server, &delay);
     // What the server has read of the file counts no more.
     server.home.usual_client();
     let load = Load::start(&server.address, &client, 1);
@@ -225,8 +234,7 @@ fn p11_when_all_who_read_the_store_are_busy_the_others_do_not_notice() {
         while asking.iter().any(|thread| !thread.is_finished()) {
             let probed = Instant::now();
             assert_eq!(server.ops("/livez").status, 200);
-            // A machine that is busy with other tests has to run the one who traces as well.
-            assert!(probed.elapsed() < Duration::from_secs(5), "{:?}", probed.elapsed());
+            assert!(probed.elapsed() < Duration::from_secs(1), "{:?}", probed.elapsed());
             assert!(threads() <= before + 2, "{} threads, {before} before", threads());
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -234,12 +242,11 @@ fn p11_when_all_who_read_the_store_are_busy_the_others_do_not_notice() {
         (began.elapsed(), slowest)
     });
     assert!(slowest > Duration::from_millis(300), "nobody had to wait: {slowest:?}");
-    assert!(asked < Duration::from_secs(20), "{asked:?}");
+    assert!(asked < Duration::from_secs(10), "{asked:?}");
     let counts = load.stop();
-    assert!(counts.issued > 10 && counts.unanswered == 0, "{counts:?}");
-    assert!(counts.refused.iter().all(|status| *status == 503), "{counts:?}");
-    drop(slow);
-    wait_until_recovered(&server, &strangers[100], "reads are quick again");
+    counts.expect_served("a known client");
+    assert!(counts.slowest < Duration::from_secs(1), "{counts:?}");
+    wait_until_recovered(&server, &strangers[100], "nobody waits any more");
 }
 
 /// S-15: a full disk beneath the log stops no request; once there is room, what was lost is said.

@@ -45,7 +45,8 @@ fn p07_after_a_pause_longer_than_every_deadline_nobody_is_late() {
     let unusual = first.replacen("Host", "Content-Encoding: identity\r\nHost", 1);
     let (mut heads, mut bodies) = (held(&server, &first[..60]), held(&server, &first));
     let (mut rare, mut awaited) = (held(&server, &unusual), held(&server, &first));
-    wait_for("bodies are awaited", || (server.metric("jeton_bodies_awaited") > 2.5 * f64::from(EACH)).then_some(()));
+    let awaits_all = || server.metric("jeton_bodies_awaited") > f64::from(3 * EACH) - 0.5;
+    wait_for("all bodies are awaited", || awaits_all().then_some(()));
     server.signal("-STOP");
     for wire in &mut awaited {
         wire.send(last.as_bytes());
